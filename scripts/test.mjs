@@ -1,0 +1,26 @@
+// Runs the compiled tests with node's own runner. Node 20 does not expand a quoted glob and treats
+// helper files in a bare directory as tests, so the files are named one by one.
+//   npm test                     everything
+//   npm test -- unit             only paths that contain "unit"
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+
+const wanted = process.argv.slice(2);
+const files = readdirSync('dist/test', { recursive: true })
+  .map((name) => path.join('dist/test', name))
+  .filter((name) => name.endsWith('.test.js'))
+  .filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part)))
+  .sort();
+if (files.length === 0) {
+  console.error(`no test file matches ${wanted.join(' ')}`);
+  process.exit(1);
+}
+const env = { ...process.env };
+// Costs every Node 20 start about 40 ms and changes nothing here.
+delete env.NODE_EXTRA_CA_CERTS;
+const child = spawnSync(process.execPath, ['--test', '--enable-source-maps', ...files], {
+  stdio: 'inherit',
+  env,
+});
+process.exit(child.status ?? 1);

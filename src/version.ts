@@ -1,0 +1,2 @@
+/** This build's version, as in package.json; `test/unit/version.test.ts` holds the two equal. */
+export const VERSION = '0.1.0';
