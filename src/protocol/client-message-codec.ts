@@ -1,0 +1,107 @@
+/** Client → host messages, to and from JSON. The order and the meaning are in messages.ts. */
+import type { ManifestId } from '../sync/entry.js';
+import { Fields, badMessage } from './fields.js';
+import {
+  CONTEXT_KEY_PATTERN,
+  MANIFEST_ID_PATTERN,
+  MAX_ROUNDS,
+  RUN_ID_PATTERN,
+} from './messages.js';
+import type { ClientMessage } from './messages.js';
+
+/** Throws ERR_RMTX_BAD_MESSAGE for anything that is not a well-formed message of a client. */
+export function parseClientMessage(value: unknown): ClientMessage {
+  const type = new Fields(value, 'message').string('type', 64);
+  const fields = new Fields(value, type);
+  switch (type) {
+    case 'hello':
+      return {
+        type,
+        protocolMin: fields.integer('protocol_min', 0, 1000),
+        protocolMax: fields.integer('protocol_max', 0, 1000),
+        version: fields.string('version', 64),
+      };
+    case 'run_open':
+      return {
+        type,
+        runId: fields.matching('run_id', RUN_ID_PATTERN),
+        contextKey: fields.matching('context_key', CONTEXT_KEY_PATTERN),
+        contextName: fields.string('context_name', 200),
+        label: fields.string('label', 200),
+      };
+    case 'manifest':
+      return {
+        type,
+        round: fields.integer('round', 0, MAX_ROUNDS - 1),
+        base: fields.has('base') ? parseManifestId(fields, 'base') : null,
+        manifestId: parseManifestId(fields, 'manifest_id'),
+        hasRules: fields.boolean('has_rules'),
+      };
+    case 'start':
+      return {
+        type,
+        command: fields.strings('command', 100_000),
+        cwd: fields.string('cwd'),
+        env: fields.stringMap('env', 10_000),
+        hasStdin: fields.boolean('has_stdin'),
+        timeoutMs: fields.optionalInteger('timeout_ms', 1, 1e12),
+        wantsSyncBack: fields.boolean('wants_sync_back'),
+        clockOffsetUs: fields.integer('clock_offset_us', -Number.MAX_SAFE_INTEGER),
+      };
+    case 'stop':
+      return { type, isForced: fields.boolean('is_forced') };
+    case 'applied':
+    case 'discard':
+      return { type };
+    default:
+      throw badMessage(`unknown message ${JSON.stringify(type)}`);
+  }
+}
+
+export function encodeClientMessage(message: ClientMessage): object {
+  switch (message.type) {
+    case 'hello':
+      return {
+        type: message.type,
+        protocol_min: message.protocolMin,
+        protocol_max: message.protocolMax,
+        version: message.version,
+      };
+    case 'run_open':
+      return {
+        type: message.type,
+        run_id: message.runId,
+        context_key: message.contextKey,
+        context_name: message.contextName,
+        label: message.label,
+      };
+    case 'manifest':
+      return {
+        type: message.type,
+        round: message.round,
+        base: message.base,
+        manifest_id: message.manifestId,
+        has_rules: message.hasRules,
+      };
+    case 'start':
+      return {
+        type: message.type,
+        command: message.command,
+        cwd: message.cwd,
+        env: Object.fromEntries(message.env),
+        has_stdin: message.hasStdin,
+        timeout_ms: message.timeoutMs,
+        wants_sync_back: message.wantsSyncBack,
+        clock_offset_us: message.clockOffsetUs,
+      };
+    case 'stop':
+      return { type: message.type, is_forced: message.isForced };
+    case 'applied':
+    case 'discard':
+      return { type: message.type };
+  }
+}
+
+export function parseManifestId(fields: Fields, name: string): ManifestId {
+  return fields.matching(name, MANIFEST_ID_PATTERN) as ManifestId;
+}

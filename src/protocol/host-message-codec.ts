@@ -1,0 +1,174 @@
+/** Host → client messages, to and from JSON. The order and the meaning are in messages.ts. */
+import type { Problem, ProblemCode } from '../sync/entry.js';
+import { Fields, badMessage } from './fields.js';
+import { parseManifestId } from './client-message-codec.js';
+import { MAX_PROBLEMS, MAX_ROUNDS, PROTOCOL } from './messages.js';
+import type { CommandOutcome, HostMessage, IgnoredLeftovers } from './messages.js';
+import { encodeWireError, parseWireError } from './wire-error.js';
+
+/** Throws ERR_RMTX_BAD_MESSAGE for anything that is not a well-formed message of a host. */
+export function parseHostMessage(value: unknown): HostMessage {
+  const type = new Fields(value, 'message').string('type', 64);
+  const fields = new Fields(value, type);
+  switch (type) {
+    case 'welcome':
+      return {
+        type,
+        protocol: fields.integer('protocol', PROTOCOL.min, PROTOCOL.max),
+        version: fields.string('version', 64),
+        name: fields.string('name', 200),
+        nowUs: fields.integer('now_us', 0),
+      };
+    case 'refused':
+    case 'error':
+      return { type, error: parseWireError(value) };
+    case 'run_opened':
+      return {
+        type,
+        workspace: fields.string('workspace'),
+        slot: fields.integer('slot', 0, 10_000),
+        isCold: fields.boolean('is_cold'),
+        base: fields.has('base') ? parseManifestId(fields, 'base') : null,
+      };
+    case 'blobs_wanted':
+      return {
+        type,
+        round: fields.integer('round', 0, MAX_ROUNDS - 1),
+        files: fields.integer('files', 0),
+        bytes: fields.integer('bytes', 0),
+      };
+    case 'exited':
+      return {
+        type,
+        outcome: parseOutcome(fields.object('outcome')),
+        durationMs: fields.integer('duration_ms', 0),
+        sweptProcesses: fields.integer('swept_processes', 0),
+        isOutputCut: fields.boolean('is_output_cut'),
+      };
+    case 'change_set':
+      return {
+        type,
+        manifestId: parseManifestId(fields, 'manifest_id'),
+        changes: fields.integer('changes', 0),
+        bytes: fields.integer('bytes', 0),
+        ignored: fields.has('ignored') ? parseIgnored(fields.object('ignored')) : undefined,
+        problems: fields.objects('problems', MAX_PROBLEMS).map(parseProblem),
+      };
+    case 'notice':
+      return { type, code: fields.string('code', 64), message: fields.string('message', 1024) };
+    case 'started':
+    case 'acknowledged':
+      return { type };
+    default:
+      throw badMessage(`unknown message ${JSON.stringify(type)}`);
+  }
+}
+
+function parseIgnored(fields: Fields): IgnoredLeftovers {
+  return {
+    count: fields.integer('count', 0),
+    bytes: fields.integer('bytes', 0),
+    largestFolder: fields.string('largest_folder'),
+  };
+}
+
+const PROBLEM_CODES: readonly ProblemCode[] = [
+  'unreadable',
+  'special-file',
+  'outside-root',
+  'vanished',
+  'name-collision',
+  'refused',
+  'write-failed',
+];
+
+/** A problem's path is only ever shown, never used as a path. */
+function parseProblem(fields: Fields): Problem {
+  return {
+    path: fields.string('path', 8192) as Problem['path'],
+    code: fields.oneOf('code', PROBLEM_CODES),
+    message: fields.string('message', 1024),
+  };
+}
+
+function parseOutcome(fields: Fields): CommandOutcome {
+  const kind = fields.oneOf('kind', [
+    'exited',
+    'signalled',
+    'timed-out',
+    'not-found',
+    'not-executable',
+  ]);
+  switch (kind) {
+    case 'exited':
+      return { kind, code: fields.integer('code', 0, 255) };
+    case 'signalled':
+      return {
+        kind,
+        exitSignal: fields.matching('exit_signal', /^SIG[A-Z0-9]{1,12}$/),
+        number: fields.integer('number', 1, 127),
+      };
+    case 'timed-out':
+      return { kind };
+    case 'not-found':
+      return { kind, searched: fields.string('searched', 65_536) };
+    case 'not-executable':
+      return { kind, reason: fields.string('reason', 1024) };
+  }
+}
+
+function encodeOutcome(outcome: CommandOutcome): object {
+  return outcome.kind === 'signalled'
+    ? { kind: outcome.kind, exit_signal: outcome.exitSignal, number: outcome.number }
+    : outcome;
+}
+
+export function encodeHostMessage(message: HostMessage): object {
+  switch (message.type) {
+    case 'welcome':
+      return {
+        type: message.type,
+        protocol: message.protocol,
+        version: message.version,
+        name: message.name,
+        now_us: message.nowUs,
+      };
+    case 'refused':
+    case 'error':
+      return { type: message.type, ...encodeWireError(message.error) };
+    case 'run_opened':
+      return {
+        type: message.type,
+        workspace: message.workspace,
+        slot: message.slot,
+        is_cold: message.isCold,
+        base: message.base,
+      };
+    case 'exited':
+      return {
+        type: message.type,
+        outcome: encodeOutcome(message.outcome),
+        duration_ms: message.durationMs,
+        swept_processes: message.sweptProcesses,
+        is_output_cut: message.isOutputCut,
+      };
+    case 'change_set':
+      return {
+        type: message.type,
+        manifest_id: message.manifestId,
+        changes: message.changes,
+        bytes: message.bytes,
+        ignored: message.ignored && {
+          count: message.ignored.count,
+          bytes: message.ignored.bytes,
+          largest_folder: message.ignored.largestFolder,
+        },
+        problems: message.problems,
+      };
+    case 'blobs_wanted':
+    case 'notice':
+    case 'started':
+    case 'acknowledged':
+      return message;
+  }
+}

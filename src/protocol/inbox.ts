@@ -1,0 +1,78 @@
+import { RmtxError } from '../errors.js';
+import type { PeerConnection } from './connection.js';
+import { badMessage } from './fields.js';
+
+/** A peer that talks ahead of the conversation by more than this is not one of ours. */
+const MAX_WAITING = 16;
+
+interface Waiter<M> {
+  resolve(message: M): void;
+  reject(error: unknown): void;
+}
+
+export interface InboxOptions<M> {
+  /** Throws for what is not a well-formed message; the connection is ended then. */
+  readonly parse: (raw: unknown) => M;
+  /** Takes what may come at any time; returns true when it did. It may throw to end the conversation. */
+  readonly aside: (message: M) => boolean;
+  /** Who the other side is, for the message when it is gone. */
+  readonly peer: string;
+}
+
+/** What the other side says, in order, to be asked for one at a time. */
+export class Inbox<M extends { readonly type: string }> {
+  readonly #waiting: M[] = [];
+  #wanted: Waiter<M> | undefined;
+  #failure: unknown;
+
+  constructor(connection: PeerConnection, options: InboxOptions<M>) {
+    connection.receiveMessages((raw) => {
+      const message = options.parse(raw);
+      try {
+        if (options.aside(message)) return;
+      } catch (error) {
+        this.#fail(error);
+        return;
+      }
+      if (this.#wanted !== undefined) {
+        this.#wanted.resolve(message);
+        this.#wanted = undefined;
+      } else if (this.#waiting.push(message) > MAX_WAITING) {
+        throw badMessage('too many messages at once');
+      }
+    });
+    void connection.closed.then((end) => {
+      this.#fail(
+        end.error ??
+          new RmtxError(
+            'ERR_RMTX_CONNECTION_LOST',
+            `the connection to the ${options.peer} was lost`,
+          ),
+      );
+    });
+  }
+
+  /**
+   * The next message; it must be one of these types (ERR_RMTX_BAD_MESSAGE otherwise). Rejects when the
+   * connection is gone and nothing is waiting any more.
+   */
+  async next<T extends M['type']>(...types: readonly T[]): Promise<Extract<M, { type: T }>> {
+    const message = this.#waiting.shift() ?? (await this.#arrival());
+    if (!(types as readonly string[]).includes(message.type))
+      throw badMessage(`${message.type} where ${types.join(' or ')} was expected`);
+    return message as Extract<M, { type: T }>;
+  }
+
+  #arrival(): Promise<M> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) reject(this.#failure as Error);
+      else this.#wanted = { resolve, reject };
+    });
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#wanted?.reject(this.#failure);
+    this.#wanted = undefined;
+  }
+}

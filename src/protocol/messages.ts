@@ -1,0 +1,142 @@
+/**
+ * The vocabulary of a run: every control message of ALPN `rmtx/1`, in the order in which they travel.
+ *
+ *   client                                         host
+ *   hello, run_open              ───────────►
+ *                                ◄───────────      welcome (or refused), run_opened {base manifest}
+ *   manifest + channels rules, manifest ─────►     (rebuilds the manifest)
+ *   start                        ───────────►      (sent at once: the host starts when it has all)
+ *                                ◄───────────      blobs_wanted + channel requests   ┐ as often as
+ *   channel blobs                ───────────►                                        │ needed; a file
+ *   manifest (amended)           ───────────►                                        ┘ may have changed
+ *                                ◄───────────      started
+ *   channel stdin                ───────────►
+ *                                ◄───────────      channels stdout, stderr
+ *   stop / signal                ───────────►
+ *                                ◄───────────      exited
+ *                                ◄───────────      change_set + channel changes
+ *   channel requests             ───────────►
+ *                                ◄───────────      channel blobs
+ *   applied (or discard)         ───────────►
+ *                                ◄───────────      acknowledged
+ *
+ * `error` may come from the host at any time and ends the run's preparation; `notice` never ends
+ * anything. Nothing that grows with the project is in a message: it travels on a channel, in records of
+ * sync/change-codec.ts and protocol/blob-records.ts. Wire names are snake_case and live here only.
+ */
+import type { ManifestId, Problem } from '../sync/entry.js';
+import type { RmtxError } from '../errors.js';
+
+/** ALPN names: one port, three languages. */
+export const ALPN_RUN = 'rmtx/1';
+export const ALPN_PAIRING = 'rmtx-pair/1';
+export const ALPN_CONTROL = 'http/1.1';
+
+/** The versions of the run protocol that this build speaks. */
+export const PROTOCOL = { min: 1, max: 1 } as const;
+
+/** Channels with one meaning in every run; the others are named in the messages that open them. */
+export const CHANNEL = {
+  rules: 1,
+  stdin: 2,
+  stdout: 3,
+  stderr: 4,
+  changes: 5,
+  resultRequests: 6,
+  resultBlobs: 7,
+  /** First of three consecutive numbers (manifest, requests, blobs) for each upload round. */
+  firstRound: 16,
+} as const;
+
+/** A file that changes all the time is snapshotted in the second round, so more are never needed. */
+export const MAX_ROUNDS = 8;
+
+export function roundChannels(round: number): {
+  manifest: number;
+  requests: number;
+  blobs: number;
+} {
+  const first = CHANNEL.firstRound + round * 3;
+  return { manifest: first, requests: first + 1, blobs: first + 2 };
+}
+
+export const RUN_ID_PATTERN = /^r[0-9a-z]{16}$/;
+export const CONTEXT_KEY_PATTERN = /^[0-9a-f]{32}$/;
+export const MANIFEST_ID_PATTERN = /^manifest:[0-9a-f]{64}$/;
+
+/** How a command ended. */
+export type CommandOutcome =
+  | { readonly kind: 'exited'; readonly code: number }
+  | { readonly kind: 'signalled'; readonly exitSignal: string; readonly number: number }
+  | { readonly kind: 'timed-out' }
+  | { readonly kind: 'not-found'; readonly searched: string }
+  | { readonly kind: 'not-executable'; readonly reason: string };
+
+export type ClientMessage =
+  | { type: 'hello'; protocolMin: number; protocolMax: number; version: string }
+  | { type: 'run_open'; runId: string; contextKey: string; contextName: string; label: string }
+  | {
+      type: 'manifest';
+      round: number;
+      /** The manifest that the changes start from; null: from nothing. */
+      base: ManifestId | null;
+      manifestId: ManifestId;
+      hasRules: boolean;
+    }
+  | {
+      type: 'start';
+      command: readonly string[];
+      /** Relative to the project root; '' is the root. */
+      cwd: string;
+      env: ReadonlyMap<string, string>;
+      hasStdin: boolean;
+      timeoutMs: number | undefined;
+      wantsSyncBack: boolean;
+      /** Host clock minus client clock, as the client measured it. */
+      clockOffsetUs: number;
+    }
+  | { type: 'stop'; isForced: boolean }
+  | { type: 'applied' }
+  | { type: 'discard' };
+
+export interface IgnoredLeftovers {
+  readonly count: number;
+  readonly bytes: number;
+  readonly largestFolder: string;
+}
+
+export type HostMessage =
+  | { type: 'welcome'; protocol: number; version: string; name: string; nowUs: number }
+  | { type: 'refused'; error: RmtxError }
+  | {
+      type: 'run_opened';
+      workspace: string;
+      slot: number;
+      isCold: boolean;
+      base: ManifestId | null;
+    }
+  | { type: 'blobs_wanted'; round: number; files: number; bytes: number }
+  | { type: 'started' }
+  | {
+      type: 'exited';
+      outcome: CommandOutcome;
+      durationMs: number;
+      /** Processes of the run that were still there after the command and had to be ended. */
+      sweptProcesses: number;
+      /** True where a process kept the output open past the limit and its end was cut. */
+      isOutputCut: boolean;
+    }
+  | {
+      type: 'change_set';
+      manifestId: ManifestId;
+      changes: number;
+      bytes: number;
+      ignored: IgnoredLeftovers | undefined;
+      problems: readonly Problem[];
+    }
+  | { type: 'acknowledged' }
+  | { type: 'notice'; code: string; message: string }
+  | { type: 'error'; error: RmtxError };
+
+/** At most this many problems travel in one message; the rest is counted in the last one. */
+export const MAX_PROBLEMS = 200;

@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { allErrorCodes, isRmtxError, RmtxError } from '../../../src/errors.js';
+import {
+  encodeClientMessage,
+  parseClientMessage,
+} from '../../../src/protocol/client-message-codec.js';
+import { encodeHostMessage, parseHostMessage } from '../../../src/protocol/host-message-codec.js';
+import type { ClientMessage, HostMessage } from '../../../src/protocol/messages.js';
+import type { ManifestId, Problem } from '../../../src/sync/entry.js';
+
+const manifestId = `manifest:${'ab'.repeat(32)}` as ManifestId;
+const throughJson = (value: object): unknown => JSON.parse(JSON.stringify(value));
+
+test('every client message survives the wire', () => {
+  const messages: ClientMessage[] = [
+    { type: 'hello', protocolMin: 1, protocolMax: 3, version: '1.2.3' },
+    {
+      type: 'run_open',
+      runId: 'r0123456789abcdef',
+      contextKey: 'ab'.repeat(16),
+      contextName: 'näme',
+      label: '',
+    },
+    { type: 'manifest', round: 0, base: null, manifestId, hasRules: true },
+    { type: 'manifest', round: 2, base: manifestId, manifestId, hasRules: false },
+    {
+      type: 'start',
+      command: ['sh', '-c', 'x'],
+      cwd: 'a/b',
+      env: new Map([
+        ['__proto__', 'x'],
+        ['A', ''],
+      ]),
+      hasStdin: true,
+      timeoutMs: 5,
+      wantsSyncBack: false,
+      clockOffsetUs: -7,
+    },
+    { type: 'stop', isForced: true },
+    { type: 'applied' },
+    { type: 'discard' },
+  ];
+  for (const message of messages)
+    assert.deepEqual(parseClientMessage(throughJson(encodeClientMessage(message))), message);
+});
+
+test('every host message survives the wire', () => {
+  const problems = [{ path: 'a' as Problem['path'], code: 'refused', message: 'no' } as const];
+  const messages: HostMessage[] = [
+    { type: 'welcome', protocol: 1, version: '1', name: 'box', nowUs: 5 },
+    { type: 'run_opened', workspace: '/w', slot: 1, isCold: true, base: null },
+    { type: 'run_opened', workspace: '/w', slot: 0, isCold: false, base: manifestId },
+    { type: 'blobs_wanted', round: 1, files: 3, bytes: 9 },
+    { type: 'started' },
+    {
+      type: 'exited',
+      outcome: { kind: 'signalled', exitSignal: 'SIGKILL', number: 9 },
+      durationMs: 1,
+      sweptProcesses: 0,
+      isOutputCut: false,
+    },
+    {
+      type: 'exited',
+      outcome: { kind: 'not-found', searched: '/bin' },
+      durationMs: 1,
+      sweptProcesses: 2,
+      isOutputCut: true,
+    },
+    {
+      type: 'change_set',
+      manifestId,
+      changes: 1,
+      bytes: 2,
+      ignored: { count: 1, bytes: 2, largestFolder: 'x' },
+      problems,
+    },
+    { type: 'change_set', manifestId, changes: 0, bytes: 0, ignored: undefined, problems: [] },
+    { type: 'acknowledged' },
+    { type: 'notice', code: 'x', message: 'y' },
+  ];
+  for (const message of messages)
+    assert.deepEqual(parseHostMessage(throughJson(encodeHostMessage(message))), message);
+});
+
+test('every error code keeps its code, message and hint on the wire', () => {
+  for (const code of allErrorCodes()) {
+    const sent = new RmtxError(code, `message of ${code}`, { hint: 'do this' });
+    const received = parseHostMessage(
+      throughJson(encodeHostMessage({ type: 'error', error: sent })),
+    );
+    assert.equal(received.type, 'error');
+    assert.deepEqual(
+      [
+        received.error.code,
+        received.error.message,
+        received.error.hint,
+        received.error.isRetryable,
+      ],
+      [sent.code, sent.message, sent.hint, sent.isRetryable],
+    );
+  }
+});
+
+test('anything else is refused with BAD_MESSAGE and nothing worse', () => {
+  const almost = fc.record(
+    {
+      type: fc.constantFrom(
+        'hello',
+        'run_open',
+        'manifest',
+        'start',
+        'stop',
+        'exited',
+        'change_set',
+        'welcome',
+        'nonsense',
+      ),
+      protocol_min: fc.anything(),
+      run_id: fc.anything(),
+      command: fc.anything(),
+      env: fc.anything(),
+      outcome: fc.anything(),
+      problems: fc.anything(),
+    },
+    { requiredKeys: ['type'] },
+  );
+  fc.assert(
+    fc.property(fc.oneof(fc.anything(), almost), (value) => {
+      for (const parse of [parseClientMessage, parseHostMessage]) {
+        try {
+          parse(value);
+        } catch (error) {
+          assert.ok(isRmtxError(error), String(error));
+          assert.equal(error.code, 'ERR_RMTX_BAD_MESSAGE');
+        }
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
