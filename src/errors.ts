@@ -38,6 +38,7 @@ const families = {
   ERR_RMTX_PAIRING_CLOSED: 'trust',
   ERR_RMTX_PAIRING_LOCKED_OUT: 'trust',
   ERR_RMTX_PAIRING_FAILED: 'trust',
+  ERR_RMTX_PAIRING_BUSY: 'trust',
   ERR_RMTX_UNKNOWN_HOST: 'trust',
 
   ERR_RMTX_HOST_NOT_SET: 'connection',

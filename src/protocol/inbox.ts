@@ -23,7 +23,7 @@ export interface InboxOptions<M> {
 export class Inbox<M extends { readonly type: string }> {
   readonly #waiting: M[] = [];
   #wanted: Waiter<M> | undefined;
-  #failure: unknown;
+  #failure: Error | undefined;
 
   constructor(connection: PeerConnection, options: InboxOptions<M>) {
     connection.receiveMessages((raw) => {
@@ -65,13 +65,13 @@ export class Inbox<M extends { readonly type: string }> {
 
   #arrival(): Promise<M> {
     return new Promise((resolve, reject) => {
-      if (this.#failure !== undefined) reject(this.#failure as Error);
+      if (this.#failure !== undefined) reject(this.#failure);
       else this.#wanted = { resolve, reject };
     });
   }
 
   #fail(error: unknown): void {
-    this.#failure ??= error;
+    this.#failure ??= error instanceof Error ? error : new Error(String(error));
     this.#wanted?.reject(this.#failure);
     this.#wanted = undefined;
   }

@@ -3,6 +3,9 @@
  * loads (6.4 GB/s), the WASM package elsewhere (0.65 GB/s); a test holds them equal.
  */
 
+import type * as Blake3Wasm from 'blake3';
+import type * as Blake3Native from '@napi-rs/blake-hash';
+
 /** A blob's name: `blake3:` and 64 hex digits. Travels with the blob's size. */
 export type Digest = string & { readonly __brand: 'Digest' };
 
@@ -59,10 +62,10 @@ function implementation(): Implementation {
 
 /** The native addon, or undefined where this platform has no prebuilt one. */
 export function loadNative(): Implementation | undefined {
-  let addon: typeof import('@napi-rs/blake-hash');
+  let addon: typeof Blake3Native;
   try {
     // eslint-disable-next-line @typescript-eslint/no-require-imports -- optional, loaded when first needed
-    addon = require('@napi-rs/blake-hash') as typeof import('@napi-rs/blake-hash');
+    addon = require('@napi-rs/blake-hash') as typeof Blake3Native;
   } catch {
     // Not installed (--omit=optional) or not built for this platform: the WASM one does the same.
     return undefined;
@@ -82,7 +85,7 @@ export function loadNative(): Implementation | undefined {
 
 export function loadWasm(): Implementation {
   // eslint-disable-next-line @typescript-eslint/no-require-imports -- 15 ms, loaded when first needed
-  const blake3 = require('blake3') as typeof import('blake3');
+  const blake3 = require('blake3') as typeof Blake3Wasm;
   return {
     name: 'wasm',
     hash: (bytes) => blake3.hash(asBuffer(bytes)) as Buffer,

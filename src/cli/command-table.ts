@@ -1,0 +1,365 @@
+/**
+ * Every command and flag there is, described once: parsing, help, completion and the table in README
+ * all read this.
+ */
+
+export interface FlagSpec {
+  /** Without the dashes. */
+  readonly name: string;
+  readonly short?: string;
+  /** What stands for the value in help; a flag without it is a switch. */
+  readonly value?: string;
+  /** `duration`: the value is a time like `90s` and is parsed as one. */
+  readonly kind?: 'duration';
+  /** May be given more than once; without it the last one counts. */
+  readonly isList?: true;
+  readonly summary: string;
+}
+
+export interface CommandSpec {
+  /** As typed: one to three words. */
+  readonly name: string;
+  /** The file below `commands/` that runs it. */
+  readonly module: ModuleName;
+  readonly summary: string;
+  /** What follows the flags, as usage shows it; empty where nothing may follow. */
+  readonly operands: string;
+  readonly minOperands: number;
+  readonly maxOperands: number;
+  /** The first word that is no flag starts another program's command line: nothing after it is ours. */
+  readonly isWrapper?: true;
+  readonly flags: readonly FlagSpec[];
+  /** Paragraphs below the usage line in help. */
+  readonly details?: readonly string[];
+  readonly examples?: readonly string[];
+}
+
+export type ModuleName =
+  | 'cache'
+  | 'config'
+  | 'context'
+  | 'exec'
+  | 'help'
+  | 'host'
+  | 'host-clients'
+  | 'host-pair-code'
+  | 'host-status'
+  | 'hosts'
+  | 'init'
+  | 'pair'
+  | 'ping'
+  | 'version';
+
+const help: FlagSpec = { name: 'help', short: 'h', summary: 'Show this help' };
+const verbose: FlagSpec = {
+  name: 'verbose',
+  short: 'v',
+  summary: 'Say more: steps, times, causes',
+};
+const quiet: FlagSpec = { name: 'quiet', short: 'q', summary: 'Say nothing but errors' };
+const json: FlagSpec = { name: 'json', summary: 'Print JSON, errors included' };
+const common = [verbose, quiet, json, help];
+
+const host: FlagSpec = {
+  name: 'host',
+  value: 'HOST',
+  summary: 'The host: ADDR[:PORT] or the name of a paired one (also RMTX_HOST)',
+};
+const config: FlagSpec = {
+  name: 'config',
+  value: 'FILE',
+  summary: 'Use this config file instead of looking for .rmtx.json upward',
+};
+const target = [host, config];
+const stateDir: FlagSpec = {
+  name: 'state-dir',
+  value: 'DIR',
+  summary: 'Where the host keeps its state (also RMTX_STATE_DIR)',
+};
+const pairing: readonly FlagSpec[] = [
+  {
+    name: 'host',
+    value: 'ADDR',
+    summary: 'Where the host is: ADDR[:PORT], the port is 33221 if left out',
+  },
+  { name: 'fingerprint', value: 'F', summary: 'Pair only with the host that has this fingerprint' },
+  {
+    name: 'code',
+    value: 'CODE',
+    summary: 'The code that `rmtx host pair-code` prints there; - reads it from stdin',
+  },
+  {
+    name: 'label',
+    value: 'LABEL',
+    summary: 'What the host calls this client (default USER@MACHINE)',
+  },
+  config,
+];
+
+const none = { operands: '', minOperands: 0, maxOperands: 0 } as const;
+
+export const commandTable: readonly CommandSpec[] = [
+  {
+    name: 'exec',
+    module: 'exec',
+    summary: 'Run a command on the host, in this project',
+    operands: '[--] CMD [ARG…]',
+    minOperands: 1,
+    maxOperands: Infinity,
+    isWrapper: true,
+    flags: [
+      host,
+      config,
+      { name: 'cwd', value: 'DIR', summary: 'Run as if started in this directory' },
+      {
+        name: 'env',
+        value: 'K[=V]',
+        isList: true,
+        summary: 'Set a variable for the command; K alone takes the value from here (repeatable)',
+      },
+      {
+        name: 'timeout',
+        value: 'TIME',
+        kind: 'duration',
+        summary: 'End the command after this time, with exit code 124',
+      },
+      { name: 'no-stdin', short: 'n', summary: 'Give the command no stdin' },
+      { name: 'no-tty', summary: 'Give the command no terminal (this is the default)' },
+      { name: 'no-sync-back', summary: 'Leave what the command changed on the host' },
+      { name: 'dry-run', summary: 'Say what would be sent, and run nothing' },
+      {
+        name: 'allow-mass-delete',
+        summary: 'Apply a result here even where it deletes most of the project',
+      },
+      { name: 'label', value: 'TEXT', summary: 'A name for this run' },
+      { name: 'report', value: 'FILE', summary: 'Write what happened to this file, as JSON' },
+      ...common,
+    ],
+    details: [
+      'The command is sent as it is: nothing is split again or given to a shell. It starts in the',
+      "local working directory's place in the project. What it changed there is brought back.",
+      'Flags end at -- or at the first word that is no flag.',
+    ],
+    examples: [
+      'rmtx exec -- make -j',
+      'rmtx exec --timeout 15m npm test',
+      "rmtx exec -- sh -c 'cargo build && cargo test'",
+    ],
+  },
+  {
+    name: 'init',
+    module: 'init',
+    summary: 'Pair with a host and write .rmtx.json for this project',
+    ...none,
+    flags: [...pairing, { name: 'yes', summary: 'Ask for no confirmation' }, ...common],
+    details: [
+      'Run `rmtx host pair-code` on the host: it prints the code and the address to use here. Nothing',
+      'is written unless pairing worked. Where a config exists, only this user’s .rmtx.local.json',
+      'gets the host.',
+    ],
+    examples: ['rmtx init --host 192.168.1.42'],
+  },
+  {
+    name: 'pair',
+    module: 'pair',
+    summary: 'Pair with a host, or pair again, without touching the config',
+    ...none,
+    flags: [...pairing, ...common],
+    examples: ['rmtx pair --host 192.168.1.42:33221 --code 12345678'],
+  },
+  {
+    name: 'ping',
+    module: 'ping',
+    summary: 'Ask the host whether it is there',
+    ...none,
+    flags: [...target, ...common],
+  },
+  {
+    name: 'hosts list',
+    module: 'hosts',
+    summary: 'List the hosts that this client is paired with',
+    ...none,
+    flags: common,
+  },
+  {
+    name: 'hosts forget',
+    module: 'hosts',
+    summary: 'Drop a paired host from this client',
+    operands: 'HOST',
+    minOperands: 1,
+    maxOperands: 1,
+    flags: common,
+    details: ['HOST is a name or a fingerprint of `rmtx hosts list`.'],
+  },
+  {
+    name: 'context list',
+    module: 'context',
+    summary: "List this client's contexts on the host",
+    ...none,
+    flags: [...target, ...common],
+  },
+  {
+    name: 'context delete',
+    module: 'context',
+    summary: 'Delete contexts on the host: workspaces, kept paths, blobs',
+    operands: '[ID…]',
+    minOperands: 0,
+    maxOperands: Infinity,
+    flags: [{ name: 'current', summary: "This project's context" }, ...target, ...common],
+  },
+  {
+    name: 'context prune',
+    module: 'context',
+    summary: 'Delete contexts that have not been used for a while',
+    ...none,
+    flags: [
+      { name: 'all', summary: 'Every context that no run uses' },
+      {
+        name: 'older-than',
+        value: 'TIME',
+        kind: 'duration',
+        summary: 'Those not used for this time, like 168h or 7d',
+      },
+      ...target,
+      ...common,
+    ],
+  },
+  {
+    name: 'cache prune',
+    module: 'cache',
+    summary: 'Free what nothing refers to, here and on the host',
+    ...none,
+    flags: [{ name: 'dry-run', summary: 'Only say what would be deleted' }, ...target, ...common],
+  },
+  {
+    name: 'config check',
+    module: 'config',
+    summary: 'Say whether the config is valid',
+    ...none,
+    flags: [config, ...common],
+  },
+  {
+    name: 'config show',
+    module: 'config',
+    summary: 'Show the values in force',
+    ...none,
+    flags: [{ name: 'origin', summary: 'Say where each value comes from' }, config, ...common],
+  },
+  {
+    name: 'host',
+    module: 'host',
+    summary: "Serve this machine's cores to paired clients, in the foreground",
+    ...none,
+    flags: [
+      {
+        name: 'listen',
+        value: 'ADDR',
+        summary: 'Where to listen (default :33221 on IPv4 and IPv6; port 0 picks one)',
+      },
+      stateDir,
+      { name: 'name', value: 'NAME', summary: "What clients see (default: this machine's name)" },
+      { name: 'service', value: 'NAME', summary: 'The service name to announce (default rmtx)' },
+      { name: 'no-discovery', summary: 'Announce nothing on the network' },
+      verbose,
+      quiet,
+      help,
+    ],
+    details: [
+      'Prints `listening on ADDR` when it accepts connections. SIGTERM or Ctrl-C stops it, a second',
+      'Ctrl-C at once. Anyone who is paired can run anything as this user.',
+    ],
+  },
+  {
+    name: 'host pair-code',
+    module: 'host-pair-code',
+    summary: 'Print a one-time code that lets one client pair',
+    ...none,
+    flags: [
+      {
+        name: 'ttl',
+        value: 'TIME',
+        kind: 'duration',
+        summary: 'How long the code counts (default 5m)',
+      },
+      {
+        name: 'label',
+        value: 'LABEL',
+        summary: 'What to call the client, whatever it says itself',
+      },
+      stateDir,
+      ...common,
+    ],
+  },
+  {
+    name: 'host clients list',
+    module: 'host-clients',
+    summary: 'List who may run commands here',
+    ...none,
+    flags: [stateDir, ...common],
+  },
+  {
+    name: 'host clients revoke',
+    module: 'host-clients',
+    summary: 'Refuse a client from now on and close its connections',
+    operands: 'CLIENT',
+    minOperands: 1,
+    maxOperands: 1,
+    flags: [stateDir, ...common],
+    details: ['CLIENT is an id or a label of `rmtx host clients list`.'],
+  },
+  {
+    name: 'host clients rename',
+    module: 'host-clients',
+    summary: 'Give a client another label',
+    operands: 'CLIENT LABEL',
+    minOperands: 2,
+    maxOperands: 2,
+    flags: [stateDir, ...common],
+  },
+  {
+    name: 'host status',
+    module: 'host-status',
+    summary: 'Show whether the host runs here, its address, runs and disk use',
+    ...none,
+    flags: [stateDir, ...common],
+  },
+  {
+    name: 'version',
+    module: 'version',
+    summary: 'Print the version',
+    ...none,
+    flags: [json, help],
+  },
+  {
+    name: 'help',
+    module: 'help',
+    summary: 'Explain a command or a topic',
+    operands: '[TOPIC…]',
+    minOperands: 0,
+    maxOperands: 3,
+    flags: [help],
+  },
+];
+
+/** Words that stand before other words, and what they mean alone. */
+export const commandGroups: Readonly<Record<string, { readonly alone?: string }>> = {
+  cache: {},
+  config: {},
+  context: { alone: 'context list' },
+  host: {},
+  'host clients': { alone: 'host clients list' },
+  hosts: { alone: 'hosts list' },
+};
+
+export function findCommand(name: string): CommandSpec | undefined {
+  return commandTable.find((command) => command.name === name);
+}
+
+/** The words that may follow `group` (`''`: the first words), each once, in the table's order. */
+export function nextWords(group: string): string[] {
+  const prefix = group === '' ? '' : `${group} `;
+  const words = commandTable
+    .filter((command) => command.name.startsWith(prefix))
+    .map((command) => command.name.slice(prefix.length).split(' ')[0] ?? '');
+  return [...new Set(words)];
+}

@@ -1,0 +1,68 @@
+import os from 'node:os';
+import { startHost } from '../../host/server.js';
+import { localAddresses } from '../../util/local-addresses.js';
+import { printable } from '../../util/printable.js';
+import type { Invocation } from '../arguments.js';
+import { DEFAULT_PAIRING_TTL_MS, stateDirectoryOf } from '../host-settings.js';
+import { EXIT_INTERRUPTED } from '../exit-code.js';
+import { dialableAddresses, firstPairingLines } from '../report/host-text.js';
+
+const DEFAULT_LISTEN = ':33221';
+
+/** Serves until it is told to stop. stdout gets the one line that says where; logs go to stderr. */
+export async function run({ flags }: Invocation): Promise<number> {
+  const say = (line: string): void => {
+    process.stderr.write(`rmtx: ${line}\n`);
+  };
+  const warn = flags.has('quiet') ? () => undefined : (line: string) => say(`warning: ${line}`);
+  // Before the start, so that a signal in its midst is not lost.
+  const stopAsked = watchSignals();
+  if (process.getuid?.() === 0)
+    warn('running as root: every paired client can do anything on this machine');
+  if (flags.has('service')) warn('--service has no effect: this version announces nothing');
+  const host = await startHost({
+    listen: flags.text('listen') ?? DEFAULT_LISTEN,
+    stateDirectory: stateDirectoryOf(flags),
+    name: flags.text('name') ?? os.hostname(),
+    log: flags.has('quiet') ? () => undefined : (line) => say(printable(line)),
+  });
+  process.stdout.write(`listening on ${host.addresses.join(' and ')}\n`);
+  if (process.stderr.isTTY && !host.hasClients) {
+    const { code, expiresAt } = await host.openPairingWindow({ ttlMs: DEFAULT_PAIRING_TTL_MS });
+    const lines = firstPairingLines({
+      code,
+      fingerprint: host.fingerprint,
+      remainingMs: expiresAt.getTime() - Date.now(),
+      addresses: dialableAddresses(host.addresses, localAddresses()),
+    });
+    for (const line of lines) say(line);
+  }
+  await stopAsked;
+  if (!flags.has('quiet')) say('stopping');
+  await host.stop();
+  return 0;
+}
+
+/**
+ * Resolves when somebody asks the host to stop. SIGINT again ends the process at once: whoever presses
+ * Ctrl-C twice has waited enough, and the next start cleans up. Without a terminal SIGHUP is ignored:
+ * Node takes away the `nohup` that would have done so.
+ */
+function watchSignals(): Promise<void> {
+  const hasTerminal = process.stdout.isTTY || process.stderr.isTTY;
+  return new Promise((resolve) => {
+    let hasAsked = false;
+    process.on('SIGINT', () => {
+      if (hasAsked) process.exit(EXIT_INTERRUPTED);
+      hasAsked = true;
+      resolve();
+    });
+    process.on('SIGTERM', () => {
+      hasAsked = true;
+      resolve();
+    });
+    process.on('SIGHUP', () => {
+      if (hasTerminal) resolve();
+    });
+  });
+}

@@ -1,0 +1,27 @@
+import { describeConflict } from '../client/apply.js';
+import { openClientHome } from '../client/home.js';
+import { recoverInterrupted } from '../client/recover.js';
+import type { Invocation } from './arguments.js';
+import { renderError } from './report/error.js';
+import { recoveryLines } from './report/recovery-text.js';
+
+/**
+ * Finishes what a killed run left half-applied, and says so. A failure stops `exec`, which would work on
+ * half-applied files; other commands only say it and go on.
+ */
+export async function recover({ command, flags }: Invocation): Promise<void> {
+  try {
+    const reports = await recoverInterrupted(openClientHome().directory);
+    if (flags.has('quiet')) return;
+    for (const report of reports) {
+      const conflicts = report.conflicts.map((conflict) => ({
+        path: conflict.path,
+        description: describeConflict(conflict),
+      }));
+      for (const line of recoveryLines({ ...report, conflicts })) process.stderr.write(`${line}\n`);
+    }
+  } catch (error) {
+    if (command.name === 'exec') throw error;
+    process.stderr.write(renderError(error, { isJson: flags.has('json'), isVerbose: false }));
+  }
+}

@@ -1,0 +1,229 @@
+/** What `exec` says about a run in words, on stderr. Events in, text out. */
+import type { RunEvent, RunOutcome, RunReport, RunStep } from '../../client/run-events.js';
+import { assertNever } from '../../util/never.js';
+import { printable } from '../../util/printable.js';
+import { formatDuration, formatSize } from '../../util/units.js';
+import { ProgressLine } from './progress.js';
+import { count } from './text.js';
+
+export interface RunTextOptions {
+  readonly write: (text: string) => void;
+  readonly isVerbose: boolean;
+  readonly isQuiet: boolean;
+  /** stderr is a terminal: somebody looks on. */
+  readonly isTerminal: boolean;
+  /** The terminal understands more than text: TERM is not `dumb`. */
+  readonly canErase: boolean;
+  readonly columns: () => number;
+  readonly now: () => number;
+  /** For the words of what was asked: the argv, and `--timeout`. */
+  readonly command: readonly string[];
+  readonly timeoutMs?: number | undefined;
+}
+
+const stepWords: Readonly<Record<RunStep, { readonly doing: string; readonly done: string }>> = {
+  scan: { doing: 'looking for changes', done: 'scanned' },
+  connect: { doing: 'connecting', done: 'connected' },
+  upload: { doing: 'sending', done: 'sent' },
+  run: { doing: 'running', done: 'ran' },
+  'sync-back': { doing: 'bringing changes back', done: 'synced back' },
+};
+
+/** Enough to see what is the matter; `--report` has all of them. */
+const MAX_PROBLEM_LINES = 10;
+
+/** Words one run. Not for use after {@link finish}. */
+export class RunText {
+  readonly #options: RunTextOptions;
+  readonly #progress: ProgressLine | undefined;
+  readonly #stepStarts = new Map<RunStep, number>();
+  #problemCount = 0;
+
+  constructor(options: RunTextOptions) {
+    this.#options = options;
+    const { write, columns, now } = options;
+    if (options.isTerminal && options.canErase && !options.isQuiet)
+      this.#progress = new ProgressLine({ write, columns, now });
+  }
+
+  onEvent(event: RunEvent): void {
+    switch (event.type) {
+      case 'step':
+        this.#onStep(event);
+        break;
+      case 'progress':
+        this.#progress?.update(event.step, progressWords(event));
+        break;
+      case 'run':
+        this.#onRun(event);
+        break;
+      case 'notice':
+        this.#onNotice(event);
+        break;
+      case 'conflict':
+        this.#say(conflictWords(event));
+        break;
+      case 'problem':
+        this.#onProblem(event);
+        break;
+      case 'output':
+      case 'exit':
+        break;
+      default:
+        assertNever(event);
+    }
+  }
+
+  /** Erases what is not meant to stay; for a run that failed in rmtx itself. */
+  stop(): void {
+    this.#progress?.stop();
+  }
+
+  /** Says what came of the run, where its exit code alone does not. */
+  finish(report: RunReport): void {
+    this.stop();
+    for (const line of outcomeLines(report.outcome, this.#options)) this.#say(line);
+    const unsaid = this.#problemCount - MAX_PROBLEM_LINES;
+    if (unsaid > 0 && !this.#options.isQuiet)
+      this.#say(`rmtx: and ${count(unsaid, 'more problem')}; --report FILE lists them all`);
+    if (report.ignoredLeftovers !== undefined && this.#isWatched)
+      this.#sayUnlessQuiet(leftoverWords(report.ignoredLeftovers));
+    this.#sayDetail(summaryWords(report));
+  }
+
+  #onStep(event: Extract<RunEvent, { type: 'step' }>): void {
+    const { step, state, elapsedMs, detail } = event;
+    const words = stepWords[step];
+    if (state === 'start') {
+      this.#stepStarts.set(step, elapsedMs);
+      // The command has the terminal now.
+      if (step === 'run') this.#progress?.stop();
+      else this.#progress?.begin(step, words.doing);
+      return;
+    }
+    if (step !== 'run') this.#progress?.end(step);
+    const tookMs = elapsedMs - (this.#stepStarts.get(step) ?? 0);
+    const more = detail === undefined ? '' : `: ${printable(detail)}`;
+    this.#sayDetail(`rmtx: ${words.done} in ${formatDuration(tookMs)}${more}`);
+  }
+
+  #onRun(event: Extract<RunEvent, { type: 'run' }>): void {
+    this.#sayDetail(runWords(event));
+    if (event.isCold && event.slot > 0 && this.#isWatched)
+      this.#sayUnlessQuiet(
+        "rmtx: another run has this project's workspace, so this one starts in a new one",
+      );
+  }
+
+  #onNotice(event: Extract<RunEvent, { type: 'notice' }>): void {
+    // Which rule chose the host is the same in every run.
+    if (event.code === 'host-rule') {
+      this.#sayDetail(`rmtx: host chosen by: ${printable(event.message)}`);
+      return;
+    }
+    if (event.level === 'info' && !this.#isWatched) return;
+    // An answer to Ctrl-C warns of nothing.
+    const isWarning = event.level === 'warning' && event.code !== 'interrupt';
+    this.#sayUnlessQuiet(`rmtx: ${isWarning ? 'warning: ' : ''}${printable(event.message)}`);
+    if (event.hint !== undefined) this.#sayUnlessQuiet(`rmtx: hint: ${printable(event.hint)}`);
+  }
+
+  #onProblem(event: Extract<RunEvent, { type: 'problem' }>): void {
+    const line = `rmtx: warning: ${printable(event.path)}: ${printable(event.message)}`;
+    // A socket in a project is there in every run; git and make pass it by in silence, too.
+    if (event.code === 'special-file' && !this.#isWatched) return;
+    this.#problemCount += 1;
+    if (this.#problemCount <= MAX_PROBLEM_LINES) this.#sayUnlessQuiet(line);
+  }
+
+  /** Somebody looks on, or asked for more: the place for what is good to know and no trouble. */
+  get #isWatched(): boolean {
+    return this.#options.isTerminal || this.#options.isVerbose;
+  }
+
+  #sayDetail(line: string): void {
+    if (this.#options.isVerbose) this.#say(line);
+  }
+
+  #sayUnlessQuiet(line: string): void {
+    if (!this.#options.isQuiet) this.#say(line);
+  }
+
+  #say(line: string): void {
+    this.#progress?.erase();
+    this.#options.write(`${line}\n`);
+  }
+}
+
+function progressWords(event: Extract<RunEvent, { type: 'progress' }>): string {
+  const { doing } = stepWords[event.step];
+  const done = event.unit === 'bytes' ? formatSize(event.done) : count(event.done, 'file');
+  if (event.total === undefined) return `${doing}: ${done}`;
+  const total = event.unit === 'bytes' ? formatSize(event.total) : count(event.total, 'file');
+  return `${doing}: ${done} of ${total}`;
+}
+
+function runWords(event: Extract<RunEvent, { type: 'run' }>): string {
+  const warmth = event.isCold ? 'cold' : 'warm';
+  return `rmtx: run ${printable(event.runId)} on ${printable(event.host)} (${printable(event.address)}), ${warmth} workspace ${printable(event.workspace)}, slot ${event.slot}`;
+}
+
+/** A conflict is said whatever `-q` says: something of the command's work is not where it belongs. */
+function conflictWords(event: Extract<RunEvent, { type: 'conflict' }>): string {
+  return `rmtx: conflict: ${printable(event.path)}: ${printable(event.description)}`;
+}
+
+/** What a shell would say about a command of its own; nothing for an exit code that speaks for itself. */
+function outcomeLines(
+  outcome: RunOutcome,
+  asked: { readonly command: readonly string[]; readonly timeoutMs?: number | undefined },
+): string[] {
+  const name = printable(asked.command[0] ?? '');
+  switch (outcome.kind) {
+    case 'exited':
+    case 'interrupted':
+      return [];
+    case 'signalled':
+      // A closed reader and Ctrl-C are how pipelines and people end a command: shells are silent, too.
+      return outcome.signal === 'SIGPIPE' || outcome.signal === 'SIGINT'
+        ? []
+        : [`rmtx: ${name} was ended by ${printable(outcome.signal)}`];
+    case 'timed-out':
+      return [
+        asked.timeoutMs === undefined
+          ? `rmtx: error: ${name} was ended because its time was up`
+          : `rmtx: error: ${name} was ended after ${formatDuration(asked.timeoutMs)} (--timeout)`,
+      ];
+    case 'not-found':
+      return notFoundLines(outcome, name);
+    case 'not-executable':
+      return [`rmtx: error: cannot execute ${name} on the host: ${printable(outcome.reason)}`];
+    default:
+      return assertNever(outcome);
+  }
+}
+
+function notFoundLines(
+  outcome: Extract<RunOutcome, { kind: 'not-found' }>,
+  name: string,
+): string[] {
+  const error = `rmtx: error: command not found on the host: ${name} (PATH there: ${printable(outcome.searched)})`;
+  if (!outcome.isShellLine) return [error];
+  const quoted = `'${name.replaceAll("'", `'\\''`)}'`;
+  return [error, `rmtx: hint: for a shell line: rmtx exec -- sh -c ${quoted}`];
+}
+
+function leftoverWords(leftovers: NonNullable<RunReport['ignoredLeftovers']>): string {
+  const { count: files, largestFolder, bytes } = leftovers;
+  return `rmtx: the run made ${count(files, 'ignored file')} (${formatSize(bytes)}, most of it in ${printable(largestFolder)}), now removed; name them in sync_back to get them, or in keep_on_host to keep them there`;
+}
+
+function summaryWords(report: RunReport): string {
+  return [
+    `rmtx: exit code ${report.exitCode} after ${formatDuration(report.durationMs)}`,
+    `sent ${formatSize(report.uploadedBytes)}`,
+    `received ${formatSize(report.downloadedBytes)}`,
+    `${count(report.changed.length, 'path')} changed`,
+    `${report.deleted.length.toLocaleString('en-US')} deleted`,
+  ].join(', ');
+}

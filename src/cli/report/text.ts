@@ -1,0 +1,52 @@
+/** Tables and lines for stdout. Every cell is made safe to print: names come from other machines. */
+import { printable } from '../../util/printable.js';
+
+/** One result a line, the fields apart by TABs: easy for `cut` and `read`. */
+export function tabLine(...cells: readonly string[]): string {
+  return `${cells.map(printable).join('\t')}\n`;
+}
+
+/** Columns as wide as their widest cell, two spaces between them; the header stands alone if no row does. */
+export function renderTable(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+): string {
+  const lines = [header, ...rows].map((row) => row.map(printable));
+  const widths = header.map((_, column) =>
+    Math.max(...lines.map((line) => widthOf(line[column] ?? ''))),
+  );
+  return lines
+    .map((line) => line.map((cell, column) => pad(cell, widths[column] ?? 0)).join('  '))
+    .map((line) => `${line.trimEnd()}\n`)
+    .join('');
+}
+
+/** `key=value` pairs on one line; a value with a blank or a quote in it is quoted as JSON does. */
+export function keyValues(pairs: Readonly<Record<string, string | number>>): string {
+  return Object.entries(pairs)
+    .map(([key, value]) => `${key}=${quoteValue(printable(String(value)))}`)
+    .join(' ');
+}
+
+/** Names and values below each other. */
+export function renderList(pairs: readonly (readonly [string, string])[]): string {
+  const width = Math.max(0, ...pairs.map(([name]) => widthOf(name)));
+  return pairs.map(([name, value]) => `${pad(name, width)}  ${printable(value)}\n`).join('');
+}
+
+/** `1 file`, `2 files`; thousands apart by commas in every locale, as the rest is English. */
+export function count(number: number, noun: string): string {
+  return `${number.toLocaleString('en-US')} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+function quoteValue(value: string): string {
+  return value === '' || /[\s"]/.test(value) ? JSON.stringify(value) : value;
+}
+
+function pad(cell: string, width: number): string {
+  return cell + ' '.repeat(Math.max(0, width - widthOf(cell)));
+}
+
+function widthOf(cell: string): number {
+  return Array.from(cell).length;
+}

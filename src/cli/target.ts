@@ -1,0 +1,23 @@
+import { openClientHome } from '../client/home.js';
+import type { HostTarget } from '../client/control.js';
+import { resolveConfig } from '../config/resolved-config.js';
+import type { ResolvedConfig } from '../config/resolved-config.js';
+import { isRmtxError } from '../errors.js';
+import type { FlagValues } from './arguments.js';
+
+/** Which host a command without a project of its own means: the flags, and the config if one governs. */
+export function targetOf(flags: FlagValues): HostTarget {
+  return { home: openClientHome(), host: flags.text('host'), config: configIfAny(flags) };
+}
+
+/** The config that `--config` names or that lies above; undefined only where nothing asked for one. */
+export function configIfAny(flags: FlagValues): ResolvedConfig | undefined {
+  const configPath = flags.text('config');
+  try {
+    return resolveConfig({ cwd: process.cwd(), configPath });
+  } catch (error) {
+    const isAbsent = isRmtxError(error) && error.code === 'ERR_RMTX_CONFIG_NOT_FOUND';
+    if (isAbsent && configPath === undefined) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,141 @@
+/** Reaching the host: choose, dial, prove both identities, greet. */
+import type { Duplex } from 'node:stream';
+import { RmtxError, isRmtxError } from '../errors.js';
+import { encodeClientMessage } from '../protocol/client-message-codec.js';
+import { PeerConnection } from '../protocol/connection.js';
+import { parseHostMessage } from '../protocol/host-message-codec.js';
+import { Inbox } from '../protocol/inbox.js';
+import { ALPN_RUN, PROTOCOL } from '../protocol/messages.js';
+import type { ClientMessage, HostMessage } from '../protocol/messages.js';
+import { formatAddress } from '../transport/address.js';
+import type { Address } from '../transport/address.js';
+import { directTcp } from '../transport/direct-tcp.js';
+import { secureAsClient } from '../transport/secure-stream.js';
+import type { SecureStream } from '../transport/secure-stream.js';
+import type { Fingerprint } from '../trust/fingerprint.js';
+import { loadIdentity } from '../trust/identity.js';
+import type { Identity } from '../trust/identity.js';
+import { rememberAddress } from '../trust/known-hosts.js';
+import { nowUs } from '../util/microseconds.js';
+import { VERSION } from '../version.js';
+import { hostsDirectory, identityDirectory } from './home.js';
+import type { ClientHome } from './home.js';
+import type { HostChoice } from './host-choice.js';
+
+export const DIAL_TIMEOUT_MS = 10_000;
+
+export interface DialedHost extends SecureStream {
+  readonly address: string;
+}
+
+/**
+ * Dials the addresses one after the other and ends at the first that answers with an accepted key.
+ * Rejects with the first address's error: the later ones are only memories.
+ */
+export async function dialHost(options: {
+  readonly home: ClientHome;
+  readonly choice: HostChoice;
+  readonly alpn: string;
+  readonly abortSignal?: AbortSignal | undefined;
+}): Promise<DialedHost> {
+  const { choice, home } = options;
+  const identity = loadIdentity(identityDirectory(home));
+  if (identity === undefined)
+    throw new RmtxError('ERR_RMTX_NOT_PAIRED', 'this machine is not paired with any host', {
+      hint: 'run rmtx pair --host ADDR, with a code from rmtx host pair-code on the host',
+    });
+  let firstError: unknown;
+  for (const address of choice.addresses) {
+    try {
+      const dialed = await dialAddress({ ...options, address, identity, pins: choice.pins });
+      rememberAddress(hostsDirectory(home), dialed.peerFingerprint, dialed.address);
+      return dialed;
+    } catch (error) {
+      firstError ??= error;
+    }
+  }
+  throw firstError as Error;
+}
+
+export async function dialAddress(options: {
+  readonly address: Address;
+  readonly identity: Identity;
+  readonly alpn: string;
+  /** Undefined: any key (pairing only). */
+  readonly pins: readonly Fingerprint[] | undefined;
+  readonly abortSignal?: AbortSignal | undefined;
+}): Promise<DialedHost> {
+  const { address, identity, alpn, pins, abortSignal } = options;
+  const stream: Duplex = await directTcp(address).dial({
+    timeoutMs: DIAL_TIMEOUT_MS,
+    ...(abortSignal === undefined ? {} : { abortSignal }),
+  });
+  const description = formatAddress(address);
+  const secure = await secureAsClient({
+    stream,
+    identity,
+    alpn,
+    pins,
+    timeoutMs: DIAL_TIMEOUT_MS,
+    description,
+  });
+  return { ...secure, address: description };
+}
+
+/** A greeted connection for one run. */
+export interface HostConnection {
+  readonly connection: PeerConnection;
+  readonly inbox: Inbox<HostMessage>;
+  readonly address: string;
+  readonly fingerprint: Fingerprint;
+  send(message: ClientMessage): void;
+  /** Rejects where the host refused. */
+  readonly welcome: Promise<{ readonly name: string; readonly clockOffsetUs: number }>;
+}
+
+/** Below this a difference of the clocks is only the way there and back. */
+const MIN_CLOCK_OFFSET_US = 5000;
+
+/** Connects for a run. The greeting is sent at once; its answer is `welcome`. */
+export async function connectForRun(options: {
+  readonly home: ClientHome;
+  readonly choice: HostChoice;
+  readonly abortSignal?: AbortSignal;
+  readonly onNotice: (code: string, message: string) => void;
+}): Promise<HostConnection> {
+  const dialed = await dialHost({ ...options, alpn: ALPN_RUN });
+  const connection = new PeerConnection(dialed.socket);
+  const inbox = new Inbox<HostMessage>(connection, {
+    peer: 'host',
+    parse: parseHostMessage,
+    aside: (message) => {
+      if (message.type === 'error' || message.type === 'refused') throw message.error;
+      if (message.type !== 'notice') return false;
+      options.onNotice(message.code, message.message);
+      return true;
+    },
+  });
+  const sentUs = nowUs();
+  const send = (message: ClientMessage): void => connection.send(encodeClientMessage(message));
+  send({ type: 'hello', protocolMin: PROTOCOL.min, protocolMax: PROTOCOL.max, version: VERSION });
+  const welcome = inbox.next('welcome').then((message) => {
+    // The host read its clock about half-way between our sending and our receiving.
+    const offset = message.nowUs - (sentUs + nowUs()) / 2;
+    const isReal = Math.abs(offset) > MIN_CLOCK_OFFSET_US + (nowUs() - sentUs);
+    return { name: message.name, clockOffsetUs: isReal ? Math.round(offset) : 0 };
+  });
+  welcome.catch(() => undefined);
+  return {
+    connection,
+    inbox,
+    address: dialed.address,
+    fingerprint: dialed.peerFingerprint,
+    send,
+    welcome,
+  };
+}
+
+/** True for an error after which the same call may work on another try or another way. */
+export function isConnectionError(error: unknown): boolean {
+  return isRmtxError(error) && error.family === 'connection';
+}

@@ -1,0 +1,196 @@
+/** The control API of a paired host, called over the same pinned TLS with undici. */
+import { Client } from 'undici';
+import { contextKey } from '../config/context-key.js';
+import type { ResolvedConfig } from '../config/resolved-config.js';
+import { RmtxError } from '../errors.js';
+import { Fields } from '../protocol/fields.js';
+import { ALPN_CONTROL } from '../protocol/messages.js';
+import { parseWireError } from '../protocol/wire-error.js';
+import { dialHost } from './connect.js';
+import type { DialedHost } from './connect.js';
+import type { ClientHome } from './home.js';
+import { chooseHost } from './host-choice.js';
+import { pruneProjects } from './prune.js';
+import type { PrunedProject } from './prune.js';
+
+export interface HostTarget {
+  readonly home: ClientHome;
+  /** `--host`. */
+  readonly host: string | undefined;
+  readonly config: ResolvedConfig | undefined;
+}
+
+const ANSWER_TIMEOUT_MS = 60_000;
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+
+export interface PingAnswer {
+  readonly name: string;
+  readonly address: string;
+  readonly version: string;
+  readonly contexts: number;
+  readonly rttMs: number;
+  readonly fingerprint: string;
+  /** ISO 8601, the host's clock. */
+  readonly at: string;
+}
+
+export async function pingHost(target: HostTarget): Promise<PingAnswer> {
+  return withHost(target, async (call, dialed) => {
+    await call('GET', '/v1/ping');
+    // The second one, on a connection that stands, is the round trip.
+    const startedAt = performance.now();
+    const answer = await call('GET', '/v1/ping');
+    return {
+      rttMs: Math.round((performance.now() - startedAt) * 100) / 100,
+      name: answer.string('name'),
+      address: dialed.address,
+      version: answer.string('version'),
+      contexts: answer.integer('contexts', 0),
+      fingerprint: dialed.peerFingerprint,
+      at: answer.string('now'),
+    };
+  });
+}
+
+export interface ContextInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly updatedAt: string;
+  readonly active: boolean;
+  readonly sizeBytes: number;
+  readonly workspace: string;
+}
+
+export async function listContexts(target: HostTarget): Promise<ContextInfo[]> {
+  return withHost(target, async (call) =>
+    (await call('GET', '/v1/contexts')).objects('contexts', 100_000).map((context) => ({
+      id: context.string('id'),
+      name: context.string('name'),
+      updatedAt: context.string('updated_at'),
+      active: context.boolean('active'),
+      sizeBytes: context.integer('size_bytes', 0),
+      workspace: context.string('workspace'),
+    })),
+  );
+}
+
+export interface NamedContext {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** `current` is the context of the project whose config was found. */
+export async function deleteContexts(
+  target: HostTarget,
+  which: readonly string[] | 'current',
+): Promise<{ deleted: NamedContext[]; notFound: string[] }> {
+  const body = which === 'current' ? { context_key: currentKey(target) } : { ids: which };
+  return withHost(target, async (call) => {
+    const answer = await call('POST', '/v1/contexts/delete', body);
+    return { deleted: namedContexts(answer), notFound: answer.strings('not_found', 1000) };
+  });
+}
+
+export async function pruneContexts(
+  target: HostTarget,
+  which: { readonly all: true } | { readonly olderThanMs: number },
+): Promise<{ deleted: NamedContext[] }> {
+  const olderThanMs = 'all' in which ? 0 : which.olderThanMs;
+  return withHost(target, async (call) => ({
+    deleted: namedContexts(
+      await call('POST', '/v1/contexts/prune', { older_than_ms: olderThanMs }),
+    ),
+  }));
+}
+
+export interface PrunedCache {
+  readonly local: { readonly deleted: readonly PrunedProject[]; readonly bytes: number };
+  readonly host: {
+    readonly deleted: readonly { kind: string; name: string; path: string }[];
+    readonly bytes: number;
+  };
+}
+
+/** Both sides; what was removed here is reported also where the host cannot be reached. */
+export async function pruneCache(
+  target: HostTarget,
+  options: { readonly isDryRun: boolean; readonly onLocal: (pruned: PrunedCache['local']) => void },
+): Promise<PrunedCache> {
+  const local = pruneProjects(target.home, options);
+  options.onLocal(local);
+  const host = await withHost(target, async (call) => {
+    const answer = await call('POST', '/v1/cache/prune', { dry_run: options.isDryRun });
+    return {
+      bytes: answer.integer('bytes', 0),
+      deleted: answer.objects('deleted', 1_000_000).map((item) => ({
+        kind: item.string('kind'),
+        name: item.string('name'),
+        path: item.string('path'),
+      })),
+    };
+  });
+  return { local, host };
+}
+
+function namedContexts(answer: Fields): NamedContext[] {
+  return answer
+    .objects('deleted', 100_000)
+    .map((context) => ({ id: context.string('id'), name: context.string('name') }));
+}
+
+function currentKey({ config }: HostTarget): string {
+  if (config === undefined)
+    throw new RmtxError('ERR_RMTX_CONFIG_NOT_FOUND', 'there is no current project here', {
+      hint: "change into a project with a .rmtx.json, or name the context's id",
+    });
+  return contextKey(config.projectRoot, config.contextName);
+}
+
+type Call = (method: 'GET' | 'POST', path: string, body?: object) => Promise<Fields>;
+
+async function withHost<T>(
+  target: HostTarget,
+  use: (call: Call, dialed: DialedHost) => Promise<T>,
+): Promise<T> {
+  const choice = chooseHost({ home: target.home, named: target.host, config: target.config });
+  const dialed = await dialHost({ home: target.home, choice, alpn: ALPN_CONTROL });
+  const client = new Client('https://rmtx', {
+    // The stream is dialled, secured and pinned already; undici only speaks HTTP on it.
+    connect: (_options, callback) => callback(null, dialed.socket),
+    headersTimeout: ANSWER_TIMEOUT_MS,
+    bodyTimeout: ANSWER_TIMEOUT_MS,
+    maxResponseSize: MAX_ANSWER_BYTES,
+  });
+  try {
+    return await use((method, path, body) => callOnce(client, { method, path, body }), dialed);
+  } finally {
+    await client.destroy();
+  }
+}
+
+async function callOnce(
+  client: Client,
+  request: {
+    readonly method: 'GET' | 'POST';
+    readonly path: string;
+    readonly body: object | undefined;
+  },
+): Promise<Fields> {
+  let status: number;
+  let value: unknown;
+  try {
+    const response = await client.request({
+      method: request.method,
+      path: request.path,
+      headers: { 'content-type': 'application/json' },
+      ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
+    });
+    status = response.statusCode;
+    value = await response.body.json();
+  } catch (error) {
+    throw new RmtxError('ERR_RMTX_CONNECTION_LOST', 'the host did not answer', { cause: error });
+  }
+  const fields = new Fields(value, 'answer');
+  if (status !== 200) throw parseWireError(fields.raw('error'));
+  return fields;
+}

@@ -1,0 +1,91 @@
+import { rmSync } from 'node:fs';
+import type { Digest } from '../store/digest.js';
+import type { EntryTable } from '../sync/entry-table.js';
+import { comparePaths } from '../sync/entry.js';
+import type { ManifestChange, WorkspacePath } from '../sync/entry.js';
+import { rescanPaths } from '../sync/rescan.js';
+import type { RuleSources } from '../sync/rule-sources.js';
+import { scanProject } from '../sync/scan.js';
+import type { ScanResult } from '../sync/scan.js';
+import { TableMerger } from '../sync/table-changes.js';
+import type { AnchoredRoot } from '../util/safe-path.js';
+import type { ProjectState } from './project-state.js';
+import { takeSnapshot } from './snapshot.js';
+
+/** The scan of one run, and what is looked at again while it goes up. */
+export class ProjectScan implements Disposable {
+  readonly #options: {
+    readonly root: AnchoredRoot;
+    readonly state: ProjectState;
+    readonly rules: RuleSources;
+    readonly abortSignal?: AbortSignal;
+  };
+  #latest: ScanResult | undefined;
+  readonly #snapshots = new Map<Digest, string>();
+
+  constructor(options: {
+    readonly root: AnchoredRoot;
+    readonly state: ProjectState;
+    readonly rules: RuleSources;
+    readonly abortSignal?: AbortSignal;
+  }) {
+    this.#options = options;
+  }
+
+  /** The newest result. Only after `scan`. */
+  get latest(): ScanResult {
+    if (this.#latest === undefined) throw new Error('Internal error: nothing was scanned yet');
+    return this.#latest;
+  }
+
+  async scan(onProgress: (paths: number) => void): Promise<ScanResult> {
+    const { root, rules, state, abortSignal } = this.#options;
+    this.#latest = await scanProject({
+      root,
+      rules,
+      previous: state.lastScan,
+      onProgress,
+      abortSignal,
+    });
+    return this.#latest;
+  }
+
+  /**
+   * Looks again at files that changed while they were sent. Each is copied first and the copy is what
+   * the manifest names from now on, so a file that never stands still goes up all the same.
+   */
+  async rescan(paths: readonly WorkspacePath[]): Promise<EntryTable> {
+    const { root, state } = this.#options;
+    const merger = new TableMerger(this.latest.table);
+    const gone: WorkspacePath[] = [];
+    const changes = new Map<WorkspacePath, ManifestChange>();
+    for (const path of paths) {
+      const snapshot = takeSnapshot(root, path, state.snapshotDirectory);
+      if (snapshot === undefined) {
+        gone.push(path);
+      } else {
+        this.#snapshots.set(snapshot.entry.digest, snapshot.file);
+        changes.set(path, { type: 'upsert', entry: snapshot.entry });
+      }
+    }
+    for (const { path, entry } of await rescanPaths({ root }, gone))
+      changes.set(path, entry === undefined ? { type: 'delete', path } : { type: 'upsert', entry });
+    for (const path of [...changes.keys()].sort(comparePaths)) {
+      const change = changes.get(path);
+      if (change !== undefined) merger.push(change);
+    }
+    const table = merger.finish();
+    this.#latest = { ...this.latest, table, hasChanged: true };
+    return table;
+  }
+
+  /** The copy that holds this blob, where a file was copied because it kept changing. */
+  snapshotOf(digest: Digest): string | undefined {
+    return this.#snapshots.get(digest);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#snapshots.size > 0)
+      rmSync(this.#options.state.snapshotDirectory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,99 @@
+/** What happens during a run, as data; `cli/report` words it. */
+import type { Readable, Writable } from 'node:stream';
+import type { IgnoredLeftovers } from '../protocol/messages.js';
+
+export type RunStep = 'scan' | 'connect' | 'upload' | 'run' | 'sync-back';
+
+/** How a run ended, as its user sees it. */
+export type RunOutcome =
+  | { readonly kind: 'exited'; readonly code: number }
+  | { readonly kind: 'signalled'; readonly signal: string; readonly number: number }
+  | { readonly kind: 'timed-out' }
+  | { readonly kind: 'interrupted'; readonly signal: string | undefined }
+  | { readonly kind: 'not-found'; readonly searched: string; readonly isShellLine: boolean }
+  | { readonly kind: 'not-executable'; readonly reason: string };
+
+export type RunEvent =
+  | {
+      readonly type: 'step';
+      readonly step: RunStep;
+      readonly state: 'start' | 'end';
+      readonly elapsedMs: number;
+      readonly detail?: string;
+    }
+  | {
+      readonly type: 'progress';
+      readonly step: RunStep;
+      readonly done: number;
+      readonly total?: number;
+      readonly unit: 'files' | 'bytes';
+    }
+  | {
+      readonly type: 'notice';
+      readonly code: string;
+      readonly message: string;
+      readonly hint?: string;
+      /** A warning is shown unless `-q`; an info only on a terminal or with `-v`. */
+      readonly level: 'info' | 'warning';
+    }
+  | {
+      readonly type: 'run';
+      readonly runId: string;
+      readonly host: string;
+      readonly address: string;
+      readonly workspace: string;
+      readonly isCold: boolean;
+      readonly slot: number;
+    }
+  | {
+      readonly type: 'output';
+      readonly stream: 'stdout' | 'stderr';
+      readonly offset: number;
+      readonly bytes: Buffer;
+    }
+  | { readonly type: 'exit'; readonly outcome: RunOutcome }
+  | {
+      readonly type: 'conflict';
+      readonly path: string;
+      readonly keptTheirsAs?: string;
+      readonly description: string;
+    }
+  | {
+      readonly type: 'problem';
+      readonly path: string;
+      readonly code: string;
+      readonly message: string;
+    };
+
+export interface RunConflict {
+  readonly path: string;
+  readonly keptTheirsAs?: string;
+}
+
+export interface RunReport {
+  readonly runId: string;
+  readonly outcome: RunOutcome;
+  /** What the process exits with: the command's own, 122 for conflicts after a 0, 130, 124, 126, 127. */
+  readonly exitCode: number;
+  readonly durationMs: number;
+  readonly uploadedBytes: number;
+  readonly downloadedBytes: number;
+  readonly changed: readonly string[];
+  readonly deleted: readonly string[];
+  readonly conflicts: readonly RunConflict[];
+  readonly problems: readonly {
+    readonly path: string;
+    readonly code: string;
+    readonly message: string;
+  }[];
+  readonly ignoredLeftovers?: IgnoredLeftovers;
+}
+
+export interface RunSinks {
+  onEvent(event: RunEvent): void;
+  /** Absent with `--json`: the output comes as events then. */
+  readonly stdout?: Writable;
+  readonly stderr?: Writable;
+  /** Absent: the command's stdin is at its end from the start. */
+  readonly stdin?: Readable;
+}

@@ -1,0 +1,290 @@
+/**
+ * Contexts and their workspaces: which project of which client has which kept trees here.
+ *
+ * A context belongs to one client identity. Its workspaces are numbered slots, each at a path that
+ * never changes (CMake and venv store absolute paths). A run holds one slot; two runs at once hold two.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import path from 'node:path';
+import { RmtxError } from '../errors.js';
+import { PRIVATE_DIRECTORY_MODE, readFileIfExists, writeFileAtomic } from '../util/atomic-file.js';
+import { createDeferred } from '../util/deferred.js';
+import type { Deferred } from '../util/deferred.js';
+import { removeTree } from '../util/remove-tree.js';
+import { treeSize } from '../util/tree-size.js';
+import type { StatePaths } from './state-directory.js';
+import { Workspace } from './workspace.js';
+
+export interface ContextRecord {
+  readonly id: string;
+  readonly clientId: string;
+  readonly key: string;
+  readonly name: string;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+export interface ContextSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly updatedAt: string;
+  readonly isActive: boolean;
+  readonly sizeBytes: number;
+  readonly workspace: string;
+}
+
+/** A workspace held by one run. */
+export interface HeldSlot {
+  readonly slot: number;
+  readonly workspace: Workspace;
+  readonly workspacePath: string;
+  readonly contextId: string;
+  /** From here on a new run of the context waits for this slot instead of taking a cold one. */
+  settle(): void;
+  release(): Promise<void>;
+}
+
+interface SlotState {
+  isSettling: boolean;
+  readonly freed: Deferred<undefined>;
+}
+
+/** How many runs of one context may be going on at once. */
+const MAX_SLOTS = 64;
+
+export class Contexts {
+  readonly #paths: StatePaths;
+  readonly #log: (line: string) => void;
+  /** By context id, then slot number: the slots in use. */
+  readonly #held = new Map<string, Map<number, SlotState>>();
+
+  constructor(paths: StatePaths, log: (line: string) => void) {
+    this.#paths = paths;
+    this.#log = log;
+  }
+
+  /** The client's context of this key; made where it is new. */
+  open(clientId: string, key: string, name: string): ContextRecord {
+    const id = contextIdOf(clientId, key, name);
+    const known = this.#read(id);
+    const now = new Date().toISOString();
+    const record: ContextRecord = {
+      id,
+      clientId,
+      key,
+      name,
+      createdAt: known?.createdAt ?? now,
+      updatedAt: now,
+    };
+    mkdirSync(this.#directory(id), { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+    writeFileAtomic(path.join(this.#directory(id), 'context.json'), encodeRecord(record));
+    return record;
+  }
+
+  /**
+   * Takes the first free slot. A slot that is only being tidied after its run is waited for (some
+   * milliseconds): taking a cold one instead would cost far more.
+   */
+  async takeSlot(context: ContextRecord): Promise<HeldSlot> {
+    const slots = this.#held.get(context.id) ?? new Map<number, SlotState>();
+    this.#held.set(context.id, slots);
+    for (let slot = 0; slot < MAX_SLOTS; slot++) {
+      const state = slots.get(slot);
+      if (state?.isSettling === true) {
+        await state.freed.promise;
+        return this.takeSlot(context);
+      }
+      if (state === undefined) return this.#hold(context, slot);
+    }
+    throw new RmtxError(
+      'ERR_RMTX_CONTEXT_BUSY',
+      `${MAX_SLOTS} runs of this project are going on at the host`,
+      { hint: 'wait for one to end' },
+    );
+  }
+
+  async list(clientId: string): Promise<ContextSummary[]> {
+    const summaries: ContextSummary[] = [];
+    for (const record of this.#records()) {
+      if (record.clientId !== clientId) continue;
+      const workspace = path.join(this.#paths.workspaces, record.id);
+      summaries.push({
+        id: record.id,
+        name: record.name,
+        updatedAt: record.updatedAt,
+        isActive: this.isActive(record.id),
+        sizeBytes: await treeSize(workspace),
+        workspace,
+      });
+    }
+    return summaries.sort((a, b) => b.updatedAt.localeCompare(a.updatedAt));
+  }
+
+  count(): number {
+    return this.#records().length;
+  }
+
+  isActive(contextId: string): boolean {
+    return (this.#held.get(contextId)?.size ?? 0) > 0;
+  }
+
+  idOf(clientId: string, key: string): string | undefined {
+    return this.#records().find((record) => record.clientId === clientId && record.key === key)?.id;
+  }
+
+  /** Deletes contexts of this client by id. A context with a run in it is refused before anything. */
+  async delete(
+    clientId: string,
+    ids: readonly string[],
+  ): Promise<{ deleted: ContextRecord[]; notFound: string[] }> {
+    const own = new Map(
+      this.#records()
+        .filter((record) => record.clientId === clientId)
+        .map((record) => [record.id, record]),
+    );
+    const busy = ids.find((id) => own.has(id) && this.isActive(id));
+    if (busy !== undefined)
+      throw new RmtxError('ERR_RMTX_CONTEXT_BUSY', `a run is going on in context ${busy}`, {
+        hint: 'wait for it to end',
+      });
+    const deleted: ContextRecord[] = [];
+    for (const id of new Set(ids)) {
+      const record = own.get(id);
+      if (record === undefined) continue;
+      await this.#remove(id);
+      deleted.push(record);
+    }
+    return { deleted, notFound: ids.filter((id) => !own.has(id)) };
+  }
+
+  /** Deletes this client's contexts that no run uses and that were last used before a time. */
+  async prune(clientId: string, usedBefore: Date): Promise<ContextRecord[]> {
+    const old = this.#records().filter(
+      (record) =>
+        record.clientId === clientId &&
+        !this.isActive(record.id) &&
+        new Date(record.updatedAt) <= usedBefore,
+    );
+    for (const record of old) await this.#remove(record.id);
+    return old;
+  }
+
+  #hold(context: ContextRecord, slot: number): HeldSlot {
+    const slots = this.#held.get(context.id);
+    const state: SlotState = { isSettling: false, freed: createDeferred<undefined>() };
+    slots?.set(slot, state);
+    const workspacePath = path.join(this.#paths.workspaces, context.id, String(slot));
+    const slotDirectory = path.join(this.#directory(context.id), 'slots', String(slot));
+    mkdirSync(slotDirectory, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+    mkdirSync(path.dirname(workspacePath), { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+    const workspace = Workspace.open({
+      slotDirectory,
+      workspacePath,
+      blobStoreDirectory: path.join(this.#paths.blobs, context.clientId),
+    });
+    return {
+      slot,
+      workspace,
+      workspacePath,
+      contextId: context.id,
+      settle: () => {
+        state.isSettling = true;
+      },
+      release: async () => {
+        try {
+          await workspace.dispose();
+        } finally {
+          slots?.delete(slot);
+          state.freed.resolve(undefined);
+        }
+      },
+    };
+  }
+
+  /** Out of sight in one step, then deleted: a crash in between leaves only a folder to sweep. */
+  async #remove(id: string): Promise<void> {
+    for (const directory of [path.join(this.#paths.workspaces, id), this.#directory(id)]) {
+      if (!existsSync(directory)) continue;
+      const doomed = path.join(path.dirname(directory), `.deleted-${id}-${Date.now()}`);
+      renameSync(directory, doomed);
+      await removeTree(doomed);
+    }
+  }
+
+  /** Finishes deletions that a crash interrupted; called once at start. */
+  async sweepDeleted(): Promise<void> {
+    for (const parent of [this.#paths.contexts, this.#paths.workspaces])
+      for (const name of readdirSync(parent))
+        if (name.startsWith('.deleted-')) await removeTree(path.join(parent, name));
+  }
+
+  #directory(id: string): string {
+    return path.join(this.#paths.contexts, id);
+  }
+
+  #records(): ContextRecord[] {
+    return readdirSync(this.#paths.contexts)
+      .filter((name) => !name.startsWith('.'))
+      .map((id) => this.#read(id))
+      .filter((record) => record !== undefined);
+  }
+
+  /** Undefined where there is none or where its file is damaged: one bad file affects one context. */
+  #read(id: string): ContextRecord | undefined {
+    const file = path.join(this.#directory(id), 'context.json');
+    const bytes = readFileIfExists(file);
+    if (bytes === undefined) return undefined;
+    try {
+      return decodeRecord(JSON.parse(bytes.toString('utf8')), id);
+    } catch {
+      this.#log(`context ${id}: ${file} is damaged; it is set aside and made anew at the next run`);
+      renameSync(file, `${file}.corrupt`);
+      return undefined;
+    }
+  }
+}
+
+/** Readable and unambiguous: a slug of the name, then a hash over client and project. */
+function contextIdOf(clientId: string, key: string, name: string): string {
+  const slug = name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 40);
+  const hash = createHash('sha256').update(`${clientId}\0${key}`).digest('hex').slice(0, 12);
+  return slug === '' ? hash : `${slug}-${hash}`;
+}
+
+function encodeRecord(record: ContextRecord): string {
+  return `${JSON.stringify(
+    {
+      id: record.id,
+      client_id: record.clientId,
+      key: record.key,
+      name: record.name,
+      created_at: record.createdAt,
+      updated_at: record.updatedAt,
+    },
+    null,
+    2,
+  )}\n`;
+}
+
+function decodeRecord(value: unknown, id: string): ContextRecord {
+  const record = value as Record<string, unknown>;
+  const text = (name: string): string => {
+    const field = record[name];
+    if (typeof field !== 'string') throw new TypeError(`${name} is not a string`);
+    return field;
+  };
+  if (text('id') !== id) throw new TypeError('the id is not the directory name');
+  return {
+    id,
+    clientId: text('client_id'),
+    key: text('key'),
+    name: text('name'),
+    createdAt: text('created_at'),
+    updatedAt: text('updated_at'),
+  };
+}

@@ -1,0 +1,52 @@
+/** The control API of paired clients (ALPN `http/1.1`): versioned JSON, about their own things only. */
+import type { Fields } from '../protocol/fields.js';
+import { VERSION } from '../version.js';
+import { collectBlobs } from './garbage.js';
+import type { Routes } from './routes.js';
+import type { HostServices } from './services.js';
+
+export function clientRoutes(services: HostServices, clientId: string): Routes {
+  const { contexts, name } = services;
+  return {
+    'GET /v1/ping': async () => ({
+      name,
+      version: VERSION,
+      contexts: (await contexts.list(clientId)).length,
+      now: new Date().toISOString(),
+    }),
+    'GET /v1/contexts': async () => ({
+      contexts: (await contexts.list(clientId)).map((context) => ({
+        id: context.id,
+        name: context.name,
+        updated_at: context.updatedAt,
+        active: context.isActive,
+        size_bytes: context.sizeBytes,
+        workspace: context.workspace,
+      })),
+    }),
+    'POST /v1/contexts/delete': async (body) => {
+      const { deleted, notFound } = await contexts.delete(
+        clientId,
+        wantedIds(body, services, clientId),
+      );
+      return {
+        deleted: deleted.map(({ id, name: shown }) => ({ id, name: shown })),
+        not_found: notFound,
+      };
+    },
+    'POST /v1/contexts/prune': async (body) => {
+      const olderThanMs = body.integer('older_than_ms', 0);
+      const deleted = await contexts.prune(clientId, new Date(Date.now() - olderThanMs));
+      return { deleted: deleted.map(({ id, name: shown }) => ({ id, name: shown })) };
+    },
+    'POST /v1/cache/prune': (body) =>
+      collectBlobs(services, clientId, { isDryRun: body.boolean('dry_run'), olderThanMs: 0 }),
+  };
+}
+
+function wantedIds(body: Fields, services: HostServices, clientId: string): string[] {
+  const key = body.optionalString('context_key', 64);
+  if (key === undefined) return body.strings('ids', 1000, 200);
+  const id = services.contexts.idOf(clientId, key);
+  return id === undefined ? [] : [id];
+}

@@ -1,0 +1,79 @@
+/** Pairing at the host: one window at a time, opened only here, served over ALPN `rmtx-pair/1`. */
+import type { TLSSocket } from 'node:tls';
+import { fingerprintOfCertificate } from '../trust/fingerprint.js';
+import type { Fingerprint } from '../trust/fingerprint.js';
+import {
+  PAIRING_EXPORTER_BYTES,
+  PAIRING_EXPORTER_LABEL,
+  pairAsHost,
+} from '../trust/pairing-exchange.js';
+import { PairingWindow } from '../trust/pairing-window.js';
+import { takePendingWindow } from '../trust/pending-window.js';
+import type { TrustStore } from '../trust/trust-store.js';
+import { printable } from '../util/printable.js';
+
+export interface PairingServiceOptions {
+  readonly stateDirectory: string;
+  readonly hostName: string;
+  readonly fingerprint: Fingerprint;
+  readonly trust: TrustStore;
+  readonly log: (line: string) => void;
+}
+
+export class PairingService {
+  readonly #options: PairingServiceOptions;
+  readonly #window = new PairingWindow();
+
+  constructor(options: PairingServiceOptions) {
+    this.#options = options;
+  }
+
+  /** Opens the window, in the place of any other and after any pause; the code is shown by the caller. */
+  open(options: { readonly ttlMs: number; readonly label: string | undefined }): Promise<{
+    readonly code: string;
+    readonly expiresAt: Date;
+  }> {
+    return this.#window.open(options);
+  }
+
+  /** Serves one pairing connection to its end. */
+  async serve(socket: TLSSocket): Promise<void> {
+    const clientFingerprint = fingerprintOfCertificate(socket.getPeerX509Certificate());
+    if (clientFingerprint === undefined) {
+      socket.destroy();
+      return;
+    }
+    const address = socket.remoteAddress ?? 'an unknown address';
+    takePendingWindow(this.#options.stateDirectory, this.#window, { log: this.#options.log });
+    const outcome = await pairAsHost(
+      {
+        stream: socket,
+        exporter: socket.exportKeyingMaterial(
+          PAIRING_EXPORTER_BYTES,
+          PAIRING_EXPORTER_LABEL,
+          Buffer.alloc(0),
+        ),
+        clientFingerprint,
+        hostFingerprint: this.#options.fingerprint,
+      },
+      {
+        window: this.#window,
+        hostName: this.#options.hostName,
+        onAsked: (label) => {
+          this.#options.log(
+            `${printable(label)} at ${address} asks to pair: run rmtx host pair-code`,
+          );
+        },
+        onPaired: ({ label, role }) => {
+          this.#options.trust.add({
+            fingerprint: clientFingerprint,
+            label,
+            role,
+            pairedFrom: address,
+          });
+        },
+      },
+    );
+    this.#options.log(`pairing with ${address}: ${outcome.kind}`);
+  }
+}

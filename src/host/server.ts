@@ -1,0 +1,266 @@
+/**
+ * The host's story: take the state directory, listen, find out who is calling, hand the call on.
+ *
+ * One port speaks three languages, told apart by ALPN after a mutual TLS 1.3 handshake: pairing for
+ * anyone, the control API and runs for paired clients only.
+ */
+import https from 'node:https';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { constants } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
+import { RmtxError, systemErrorCode } from '../errors.js';
+import { PeerConnection } from '../protocol/connection.js';
+import { ALPN_CONTROL, ALPN_PAIRING, ALPN_RUN } from '../protocol/messages.js';
+import { captureBaseEnvironment } from '../runtime/base-environment.js';
+import { formatAddress, parseAddress } from '../transport/address.js';
+import { fingerprintOfCertificate } from '../trust/fingerprint.js';
+import { loadOrCreateIdentity } from '../trust/identity.js';
+import { TrustStore } from '../trust/trust-store.js';
+import type { TrustedClient } from '../trust/trust-store.js';
+import { printable } from '../util/printable.js';
+import { adminRoutes } from './admin-api.js';
+import { Admission } from './admission.js';
+import { Contexts } from './contexts.js';
+import { clientRoutes } from './control-api.js';
+import { ControlSocket } from './control-socket.js';
+import { collectOldBlobs } from './garbage.js';
+import { PairingService } from './pairing-service.js';
+import { errorBody, respond, serveRoutes } from './routes.js';
+import { Runs } from './runs.js';
+import type { HostServices } from './services.js';
+import { openStateDirectory } from './state-directory.js';
+import { refuseUnknown, serveVisit } from './visit.js';
+import { closeWorkspaceWorkers, prewarmWorkspaceWorkers } from './workspace-threads.js';
+
+export { defaultStateDirectory } from './state-directory.js';
+
+export interface HostOptions {
+  /** `ADDR:PORT` or `:PORT` (every IPv4 and IPv6 address); port 0 picks one. */
+  readonly listen: string;
+  readonly stateDirectory: string;
+  readonly name: string;
+  readonly log: (line: string) => void;
+}
+
+export interface HostServer {
+  readonly addresses: string[];
+  readonly fingerprint: string;
+  readonly hasClients: boolean;
+  openPairingWindow(options: { readonly ttlMs: number; readonly label?: string }): Promise<{
+    readonly code: string;
+    readonly expiresAt: Date;
+    readonly host: string;
+    readonly fingerprint: string;
+  }>;
+  /** Takes no more runs, ends those that go on, closes everything; resolves when all is gone. */
+  stop(): Promise<void>;
+}
+
+const HOUSEKEEPING_MS = 3600 * 1000;
+
+/**
+ * Starts a host. Rejects with ERR_RMTX_STATE_IN_USE where another host has the state directory, and
+ * with ERR_RMTX_BAD_ARGUMENT where it cannot listen as asked.
+ */
+export async function startHost(options: HostOptions): Promise<HostServer> {
+  const paths = openStateDirectory(options.stateDirectory);
+  const late: { routes: ReturnType<typeof adminRoutes> } = { routes: {} };
+  const control = await ControlSocket.acquire(paths.controlSocket, () => late.routes);
+  try {
+    const identity = loadOrCreateIdentity(paths.identity);
+    const { name, log } = options;
+    const trust = new TrustStore(paths.clients, { log });
+    const services: HostServices = {
+      name,
+      paths,
+      trust,
+      contexts: new Contexts(paths, log),
+      runs: new Runs(paths.runs, log),
+      baseEnvironment: captureBaseEnvironment(),
+      log,
+    };
+    await services.runs.recover();
+    await services.contexts.sweepDeleted();
+    collectOldBlobs(services);
+    prewarmWorkspaceWorkers();
+    const pairing = new PairingService({
+      stateDirectory: paths.root,
+      hostName: name,
+      fingerprint: identity.fingerprint,
+      trust,
+      log,
+    });
+    const listener = new Listener({ services, pairing, identity });
+    await listener.listen(options.listen);
+    late.routes = adminRoutes({
+      services,
+      pairing,
+      fingerprint: identity.fingerprint,
+      addresses: () => listener.addresses,
+      closeConnections: (fingerprint) => listener.closeConnections(fingerprint),
+    });
+    const housekeeping = setInterval(() => collectOldBlobs(services), HOUSEKEEPING_MS);
+    return {
+      addresses: listener.addresses,
+      fingerprint: identity.fingerprint,
+      hasClients: trust.list().length > 0,
+      openPairingWindow: async ({ ttlMs, label }) => ({
+        ...(await pairing.open({ ttlMs, label })),
+        host: name,
+        fingerprint: identity.fingerprint,
+      }),
+      stop: async () => {
+        clearInterval(housekeeping);
+        listener.refuseMore();
+        await services.runs.stop();
+        await listener.close();
+        await closeWorkspaceWorkers();
+        await control[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await control[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+interface ListenerOptions {
+  readonly services: HostServices;
+  readonly pairing: PairingService;
+  readonly identity: { readonly keyPem: string; readonly certPem: string };
+}
+
+/** The listening socket and everything that is connected to it. */
+class Listener {
+  readonly #options: ListenerOptions;
+  readonly #server: https.Server;
+  readonly #admission = new Admission();
+  /** Raw sockets below the TLS ones: what has to be destroyed, and what admission counts. */
+  readonly #rawSockets = new Set<Socket>();
+  readonly #clientSockets = new Map<TLSSocket, string>();
+  addresses: string[] = [];
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    this.#server = https.createServer(
+      {
+        key: options.identity.keyPem,
+        cert: options.identity.certPem,
+        minVersion: 'TLSv1.3',
+        requestCert: true,
+        // No CA vouches for anyone: the key is looked up in the trust store on every connection.
+        rejectUnauthorized: false,
+        ALPNProtocols: [ALPN_RUN, ALPN_CONTROL, ALPN_PAIRING],
+        // No resumption: each connection proves its key anew, so a revoked one is out at once.
+        secureOptions: constants.SSL_OP_NO_TICKET,
+        noDelay: true,
+      },
+      (request, response) => this.#serveControl(request, response),
+    );
+    this.#server.prependListener('connection', (socket: Socket) => {
+      this.#rawSockets.add(socket);
+      socket.once('close', () => this.#rawSockets.delete(socket));
+      this.#admission.watch(socket);
+    });
+    // https.Server hands every TLS connection to its HTTP parser; ALPN decides here instead.
+    const [serveHttp] = this.#server.listeners('secureConnection') as ((s: TLSSocket) => void)[];
+    this.#server.removeAllListeners('secureConnection');
+    this.#server.on('secureConnection', (socket: TLSSocket) => {
+      socket.on('error', () => socket.destroy());
+      this.#dispatch(socket, () => serveHttp?.call(this.#server, socket));
+    });
+    this.#server.on('tlsClientError', (_error, socket) => socket.destroy());
+  }
+
+  async listen(where: string): Promise<void> {
+    const { host, port } = where.startsWith(':')
+      ? { host: undefined, port: Number(where.slice(1)) }
+      : parseAddress(where);
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (error) => reject(cannotListen(where, error)));
+      this.#server.listen({ port, ...(host === undefined ? {} : { host }) }, resolve);
+    });
+    const bound = this.#server.address() as AddressInfo;
+    this.addresses = [formatAddress({ host: bound.address, port: bound.port })];
+  }
+
+  closeConnections(fingerprint: string): number {
+    let closed = 0;
+    for (const [socket, owner] of this.#clientSockets) {
+      if (owner !== fingerprint) continue;
+      socket.destroy();
+      closed += 1;
+    }
+    return closed;
+  }
+
+  refuseMore(): void {
+    this.#server.close();
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    for (const socket of this.#rawSockets) socket.destroy();
+    await closed;
+  }
+
+  #dispatch(socket: TLSSocket, serveHttp: () => void): void {
+    const { pairing, services } = this.#options;
+    if (socket.alpnProtocol === ALPN_PAIRING) {
+      // Ends the socket itself, after its last word has been taken or its deadline has passed.
+      void pairing.serve(socket);
+      return;
+    }
+    const client = this.#knownClient(socket);
+    if (client !== undefined) this.#remember(socket, client);
+    if (socket.alpnProtocol === ALPN_CONTROL) {
+      if (client !== undefined) this.#admit(socket);
+      serveHttp();
+    } else if (socket.alpnProtocol === ALPN_RUN) {
+      const connection = new PeerConnection(socket);
+      if (client === undefined) void refuseUnknown(connection);
+      else void serveVisit({ connection, client, services, onGreeted: () => this.#admit(socket) });
+    } else {
+      socket.destroy();
+    }
+  }
+
+  #serveControl(request: IncomingMessage, response: ServerResponse): void {
+    const client = this.#knownClient(request.socket as TLSSocket);
+    if (client === undefined) {
+      const error = new RmtxError('ERR_RMTX_NOT_PAIRED', 'the host does not know this client', {
+        hint: 'run rmtx pair --host ADDR, with a code from rmtx host pair-code on the host',
+      });
+      respond(response, 403, errorBody(error));
+      return;
+    }
+    void serveRoutes(clientRoutes(this.#options.services, client.id), request, response);
+  }
+
+  #knownClient(socket: TLSSocket): TrustedClient | undefined {
+    const fingerprint = fingerprintOfCertificate(socket.getPeerX509Certificate());
+    return fingerprint === undefined ? undefined : this.#options.services.trust.get(fingerprint);
+  }
+
+  #remember(socket: TLSSocket, client: TrustedClient): void {
+    this.#clientSockets.set(socket, client.fingerprint);
+    socket.once('close', () => this.#clientSockets.delete(socket));
+    this.#options.services.trust.touch(client.id, printable(socket.remoteAddress ?? ''));
+  }
+
+  /** Takes the raw socket below this TLS socket out of the strangers' deadline. */
+  #admit(socket: TLSSocket): void {
+    for (const raw of this.#rawSockets)
+      if (raw.remotePort === socket.remotePort && raw.remoteAddress === socket.remoteAddress)
+        this.#admission.admit(raw);
+  }
+}
+
+function cannotListen(where: string, cause: Error): RmtxError {
+  const why = systemErrorCode(cause) === 'EADDRINUSE' ? 'the port is in use' : cause.message;
+  return new RmtxError('ERR_RMTX_BAD_ARGUMENT', `cannot listen on ${printable(where)}: ${why}`, {
+    cause,
+    hint: 'choose another address with --listen',
+  });
+}

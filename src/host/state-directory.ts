@@ -1,0 +1,86 @@
+import { createHash } from 'node:crypto';
+import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { RmtxError } from '../errors.js';
+import { PRIVATE_DIRECTORY_MODE } from '../util/atomic-file.js';
+
+/** Every place below a host's state directory: nothing else in the code joins these names. */
+export interface StatePaths {
+  readonly root: string;
+  readonly identity: string;
+  readonly clients: string;
+  readonly contexts: string;
+  readonly workspaces: string;
+  readonly blobs: string;
+  readonly runs: string;
+  readonly controlSocket: string;
+}
+
+/** `RMTX_STATE_DIR`, or the platform's place for a program's state. */
+export function defaultStateDirectory(env: NodeJS.ProcessEnv = process.env): string {
+  const named = env['RMTX_STATE_DIR'];
+  if (named !== undefined && named !== '') return path.resolve(named);
+  const home = os.homedir();
+  if (process.platform === 'darwin')
+    return path.join(home, 'Library', 'Application Support', 'rmtx');
+  if (process.platform === 'win32')
+    return path.join(env['LOCALAPPDATA'] ?? path.join(home, 'AppData', 'Local'), 'rmtx');
+  const base = env['XDG_STATE_HOME'];
+  return path.join(
+    base !== undefined && path.isAbsolute(base) ? base : path.join(home, '.local', 'state'),
+    'rmtx',
+  );
+}
+
+/**
+ * Makes what is missing and checks the rest: the directory must belong to this user and is closed to
+ * others (repaired where it was not). Throws ERR_RMTX_STATE_UNSAFE for another owner.
+ */
+export function openStateDirectory(
+  directory: string,
+  env: NodeJS.ProcessEnv = process.env,
+): StatePaths {
+  const root = path.resolve(directory);
+  const paths: StatePaths = {
+    root,
+    identity: path.join(root, 'identity'),
+    clients: path.join(root, 'clients'),
+    contexts: path.join(root, 'contexts'),
+    workspaces: path.join(root, 'workspaces'),
+    blobs: path.join(root, 'blobs'),
+    runs: path.join(root, 'runs'),
+    controlSocket: controlSocketPath(root, env),
+  };
+  mkdirSync(root, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+  closeToOthers(root);
+  for (const name of ['clients', 'contexts', 'workspaces', 'blobs', 'runs'] as const)
+    mkdirSync(paths[name], { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+  return paths;
+}
+
+function closeToOthers(root: string): void {
+  if (process.platform === 'win32') return;
+  const stats = lstatSync(root);
+  if (!stats.isDirectory() || stats.uid !== process.getuid?.())
+    throw new RmtxError(
+      'ERR_RMTX_STATE_UNSAFE',
+      `the state directory ${root} is not a directory of this user`,
+      { hint: 'choose another with --state-dir' },
+    );
+  if ((stats.mode & 0o077) !== 0) chmodSync(root, PRIVATE_DIRECTORY_MODE);
+}
+
+/** The kernel cuts longer socket paths without a word (sockaddr_un holds 108 bytes, 104 on macOS). */
+const MAX_SOCKET_PATH_BYTES = 100;
+
+function controlSocketPath(root: string, env: NodeJS.ProcessEnv): string {
+  const hash = createHash('sha256').update(root).digest('hex').slice(0, 16);
+  if (process.platform === 'win32') return `\\\\.\\pipe\\rmtx-${hash}`;
+  const inside = path.join(root, 'control.sock');
+  if (Buffer.byteLength(inside) <= MAX_SOCKET_PATH_BYTES) return inside;
+  const runtimeDirectory = env['XDG_RUNTIME_DIR'];
+  return runtimeDirectory !== undefined && path.isAbsolute(runtimeDirectory)
+    ? path.join(runtimeDirectory, `rmtx-${hash}.sock`)
+    : path.join(os.tmpdir(), `rmtx-${process.getuid?.() ?? 0}-${hash}.sock`);
+}

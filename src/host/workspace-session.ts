@@ -1,0 +1,333 @@
+/**
+ * A slot while one run has it, from verify to acknowledge: what the worker does. Synchronous; the handle
+ * that the rest of the host uses is workspace.ts.
+ *
+ * On disk there is always an index, and whatever a crash left half-done does not match it, so the next
+ * verify finds it. The index is never newer than what it describes.
+ */
+import { BlobReceiver } from '../protocol/blob-receiver.js';
+import type { BlobSink } from '../protocol/blob-receiver.js';
+import { RmtxError } from '../errors.js';
+import { BlobStore } from '../store/blob-store.js';
+import type { Digest } from '../store/digest.js';
+import { captureChanges } from '../sync/capture.js';
+import type { Capture } from '../sync/capture.js';
+import { ChangeDecoder } from '../sync/change-codec.js';
+import { EntryTable } from '../sync/entry-table.js';
+import type { ManifestId, Problem } from '../sync/entry.js';
+import { Materializer } from '../sync/materialize.js';
+import { findNameCollision } from '../sync/name-collision.js';
+import type { IgnoredLeftovers } from '../sync/new-paths.js';
+import { decodeRuleSources } from '../sync/rule-sources.js';
+import { TableMerger, diffRows, encodeDiff, validateSteps } from '../sync/table-changes.js';
+import { WorkspaceFiles } from '../sync/workspace-files.js';
+import { WorkspaceRules } from '../sync/workspace-rules.js';
+import { verifyWorkspace } from '../sync/workspace-scan.js';
+import type { DiskState } from '../sync/workspace-scan.js';
+import { writePartsAtomic } from '../util/atomic-parts.js';
+import { printable } from '../util/printable.js';
+import { AnchoredRoot } from '../util/safe-path.js';
+import { WorkspaceSlot } from './workspace-slot.js';
+
+export interface WorkspaceOptions {
+  readonly slotDirectory: string;
+  readonly workspacePath: string;
+  readonly blobStoreDirectory: string;
+}
+
+export interface VerifyResult {
+  /** Of the manifest that the workspace was put back to; undefined: cold. */
+  readonly manifestId: ManifestId | undefined;
+}
+
+export interface BeginManifestOptions {
+  /** The changes start from the last manifest of this handle, else from nothing. */
+  readonly fromBase: boolean;
+  /** `RuleSources` as JSON. */
+  readonly rules: Uint8Array;
+}
+
+export interface MissingBlobs {
+  readonly missingFiles: number;
+  readonly missingBytes: number;
+  /** Records for the client's blob sender; empty where nothing is missing. */
+  readonly requests: Uint8Array;
+}
+
+export interface BlobsResult {
+  readonly requests?: Uint8Array;
+  readonly isRoundOver: boolean;
+  readonly gone: readonly Digest[];
+}
+
+export interface MaterializeCounts {
+  readonly filesWritten: number;
+  readonly removed: number;
+}
+
+export interface CollectOptions {
+  readonly changeSetFile: string;
+  readonly clockOffsetUs: number;
+  readonly startedUs: number;
+  readonly wantsSyncBack: boolean;
+}
+
+export interface ChangeSetSummary {
+  /** Of the manifest with the changes applied. */
+  readonly manifestId: ManifestId;
+  readonly changes: number;
+  readonly deletions: number;
+  /** Of all files in the change set. */
+  readonly bytes: number;
+  readonly ignored: IgnoredLeftovers | undefined;
+  readonly problems: readonly Problem[];
+}
+
+interface Incoming {
+  readonly decoder: ChangeDecoder;
+  readonly merger: TableMerger;
+}
+
+export class WorkspaceSession implements Disposable {
+  readonly #slot: WorkspaceSlot;
+  readonly #store: BlobStore;
+  #root: AnchoredRoot | undefined;
+  /** What is known to be on disk, after verify and as the work goes on. */
+  #disk: DiskState = { table: EntryTable.empty, strangers: [] };
+  /** As it was at verify: what a run keeps on the host need not be read after each. */
+  #earlier = EntryTable.empty;
+  #newerThanUs: number | undefined;
+  #rules: WorkspaceRules | undefined;
+  #incoming: Incoming | undefined;
+  #materializer: Materializer | undefined;
+  #receiver: BlobReceiver | undefined;
+  #gone: Digest[] = [];
+  /** The manifest that the command sees. */
+  #materialized: EntryTable | undefined;
+  #capture: Capture | undefined;
+
+  constructor(options: WorkspaceOptions) {
+    this.#slot = new WorkspaceSlot(options.slotDirectory, options.workspacePath);
+    this.#store = new BlobStore(options.blobStoreDirectory);
+  }
+
+  verify(): VerifyResult {
+    this.#slot.clearStaging();
+    const index = this.#slot.loadIndex();
+    this.#newerThanUs = this.#slot.lastRunUs();
+    this.#disk = verifyWorkspace(this.#openFiles(), index ?? EntryTable.empty);
+    this.#earlier = this.#disk.table;
+    return { manifestId: index?.manifestId };
+  }
+
+  beginManifest(options: BeginManifestOptions): void {
+    // A further round: the client amends the manifest of the last one.
+    if (this.#materializer !== undefined) {
+      this.#endRound();
+      this.#disk = verifyWorkspace(this.#openFiles(), this.#materializer.table);
+      this.#materializer = undefined;
+    }
+    this.#rules = new WorkspaceRules(decodeRuleSources(options.rules));
+    const base = options.fromBase ? this.#disk.table : EntryTable.empty;
+    this.#incoming = { decoder: new ChangeDecoder(), merger: new TableMerger(base) };
+  }
+
+  pushManifest(bytes: Uint8Array): void {
+    const { decoder, merger } = expect(this.#incoming, 'pushManifest');
+    for (const change of decoder.push(bytes)) merger.push(change);
+  }
+
+  /** Nothing is changed on disk yet. Throws MANIFEST_MISMATCH where the result is not the expected one. */
+  finishManifest(expected: ManifestId): MissingBlobs {
+    const { decoder, merger } = expect(this.#incoming, 'finishManifest');
+    this.#incoming = undefined;
+    decoder.end();
+    const next = merger.finish();
+    if (next.manifestId !== expected)
+      throw new RmtxError(
+        'ERR_RMTX_MANIFEST_MISMATCH',
+        'the manifest is not the one that the client announced',
+      );
+    const steps = [...diffRows(this.#disk.table, next)];
+    validateSteps(this.#disk.table, next, steps);
+    if (steps.length > 0) this.#refuseCollision(next);
+    this.#materializer = new Materializer({
+      files: this.#openFiles(),
+      disk: this.#disk,
+      next,
+      steps,
+      rules: expect(this.#rules, 'finishManifest'),
+      store: this.#store,
+      newerThanUs: this.#newerThanUs,
+      stagingDirectory: this.#slot.stagingDirectory,
+    });
+    return this.#requestMissing(this.#materializer);
+  }
+
+  /** What can be done before the client's answer: it is on its way meanwhile. */
+  prepare(): void {
+    this.#materializer?.prepare();
+  }
+
+  pushBlobs(bytes: Uint8Array): BlobsResult {
+    const receiver = expect(this.#receiver, 'pushBlobs');
+    try {
+      receiver.push(bytes);
+      while (receiver.work());
+    } catch (error) {
+      this.#endRound();
+      throw error;
+    }
+    const requests = receiver.takeRequests();
+    const gone = this.#gone;
+    this.#gone = [];
+    return { ...(requests && { requests }), isRoundOver: receiver.isRoundOver, gone };
+  }
+
+  materialize(): MaterializeCounts {
+    const materializer = expect(this.#materializer, 'materialize');
+    this.#endRound();
+    const { table, filesWritten, removed } = materializer.finish({ mayLack: false });
+    this.#materializer = undefined;
+    this.#materialized = table;
+    this.#slot.markRunning();
+    return { filesWritten, removed };
+  }
+
+  /** May wait until the command runs: until then the old index describes less, and nothing wrongly. */
+  saveIndex(): void {
+    if (this.#materialized !== undefined) this.#slot.saveIndex(this.#materialized);
+  }
+
+  collect(options: CollectOptions): ChangeSetSummary {
+    const table = expect(this.#materialized, 'collect');
+    const { clockOffsetUs, startedUs, wantsSyncBack } = options;
+    this.#capture = captureChanges({
+      files: this.#openFiles(),
+      table,
+      earlier: this.#earlier,
+      rules: expect(this.#rules, 'collect'),
+      store: this.#store,
+      clockOffsetUs,
+      startedUs,
+      wantsSyncBack,
+    });
+    const { disk, ignored, problems } = this.#capture;
+    writePartsAtomic(options.changeSetFile, encodeDiff(table, disk.table));
+    this.#slot.markRunOver();
+    return {
+      manifestId: disk.table.manifestId,
+      ...countChanges(table, disk.table),
+      ignored,
+      problems,
+    };
+  }
+
+  /** The manifest with the changes is the next base. What was not sent home is put back to it. */
+  acknowledge(): void {
+    const { disk } = expect(this.#capture, 'acknowledge');
+    this.#putBack(disk);
+  }
+
+  /**
+   * The manifest without the changes stays the base. Before materialize it is left to the next run, to
+   * which what is here already is worth something.
+   */
+  restore(): void {
+    this.#endRound();
+    if (this.#materialized === undefined) return;
+    this.#slot.markRunOver();
+    this.#putBack(verifyWorkspace(this.#openFiles(), this.#materialized));
+  }
+
+  [Symbol.dispose](): void {
+    this.#endRound();
+    this.#root?.[Symbol.dispose]();
+    this.#root = undefined;
+  }
+
+  #putBack(disk: DiskState): void {
+    const materializer = new Materializer({
+      files: this.#openFiles(),
+      disk,
+      next: disk.table,
+      steps: [],
+      rules: expect(this.#rules, 'putting back'),
+      store: this.#store,
+      newerThanUs: this.#slot.lastRunUs(),
+      stagingDirectory: this.#slot.stagingDirectory,
+    });
+    const { table } = materializer.finish({ mayLack: true });
+    this.#materialized = undefined;
+    this.#capture = undefined;
+    this.#slot.saveIndex(table);
+  }
+
+  /** Opened anew each time: a command may have put something else in the directory's place. */
+  #openFiles(): WorkspaceFiles {
+    this.#root?.[Symbol.dispose]();
+    this.#root = AnchoredRoot.open(this.#slot.ensureWorkspace());
+    return new WorkspaceFiles(this.#root);
+  }
+
+  #refuseCollision(next: EntryTable): void {
+    const collision = this.#slot.isCaseInsensitive() ? findNameCollision(next) : undefined;
+    if (collision === undefined) return;
+    throw new RmtxError(
+      'ERR_RMTX_NAME_COLLISION',
+      `the host's file system cannot hold both ${printable(collision.first)} and ${printable(collision.second)}`,
+      {
+        hint: 'rename one of them, or put the host state directory on a case-sensitive file system',
+      },
+    );
+  }
+
+  #requestMissing(materializer: Materializer): MissingBlobs {
+    const missing = materializer.missing();
+    let missingBytes = 0;
+    this.#gone = [];
+    this.#receiver = new BlobReceiver(this.#sinkFor(materializer));
+    for (const { digest, size } of missing) {
+      this.#receiver.want(digest, size);
+      missingBytes += size;
+    }
+    if (missing.length > 0) this.#receiver.endRound();
+    const requests = this.#receiver.takeRequests() ?? new Uint8Array(0);
+    return { missingFiles: missing.length, missingBytes, requests };
+  }
+
+  #sinkFor(materializer: Materializer): BlobSink {
+    const { partials } = this.#store;
+    return {
+      basis: (digest) => materializer.openOlder(digest) ?? partials.open(digest),
+      small: (digest, bytes) => materializer.placeBytes(digest, bytes),
+      createLarge: (digest) => partials.claim(digest),
+      large: (digest, file) => materializer.placeFile(digest, file),
+      unfinished: (digest, file) => partials.release(digest, file),
+      gone: (digest) => this.#gone.push(digest),
+    };
+  }
+
+  #endRound(): void {
+    this.#receiver?.[Symbol.dispose]();
+    this.#receiver = undefined;
+  }
+}
+
+function countChanges(
+  before: EntryTable,
+  after: EntryTable,
+): Pick<ChangeSetSummary, 'changes' | 'deletions' | 'bytes'> {
+  let [changes, deletions, bytes] = [0, 0, 0];
+  for (const step of diffRows(before, after)) {
+    changes += 1;
+    if (step < 0) deletions += 1;
+    else bytes += after.size(step);
+  }
+  return { changes, deletions, bytes };
+}
+
+function expect<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(`Internal error: ${what} is not due`);
+  return value;
+}

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { CuttingProxy } from '../support/cutting-proxy.js';
+import { Rig } from '../support/rig.js';
+
+const CUTS = process.env['RMTX_LONG_TESTS'] === '1' ? 300 : 25;
+
+test(`a connection cut at any byte ends with a reason and loses nothing (${CUTS} cuts)`, async () => {
+  await using rig = new Rig();
+  const host = await rig.host();
+  const client = await rig.pairedClient(host);
+  const files = Object.fromEntries(
+    Array.from({ length: 30 }, (_, index) => [`src/f${index}`, `content ${index}\n`.repeat(200)]),
+  );
+  const project = client.project(files, { host });
+  await using proxy = await CuttingProxy.to(host.port);
+  const command = [
+    'exec',
+    '--host',
+    proxy.address,
+    '--',
+    'sh',
+    '-c',
+    'cat src/* | wc -c; for i in 1 2 3 4 5; do date +%N > made$i; done; head -c 100000 /dev/zero > zeros',
+  ];
+  const whole = await client.rmtx(command, { cwd: project.root });
+  assert.equal(whole.code, 0, whole.stderr);
+  const bytes = proxy.carried;
+  for (let cut = 0; cut < CUTS; cut++) {
+    // Each file differs from run to run, so that there is something to send in both directions.
+    project.write({ [`src/f${cut % 30}`]: `changed ${cut}\n`.repeat(300) });
+    proxy.cutAfter = Math.floor(((cut + 0.5) / CUTS) * bytes);
+    const result = await client.rmtx(command, { cwd: project.root });
+    if (result.code !== 0) {
+      assert.equal(result.code, 125, `cut at ${proxy.cutAfter}: ${result.stderr}`);
+      assert.match(result.stderr, /rmtx: error: /);
+    }
+    assert.equal(
+      readFileSync(project.path(`src/f${cut % 30}`), 'utf8'),
+      `changed ${cut}\n`.repeat(300),
+    );
+  }
+  proxy.cutAfter = Number.POSITIVE_INFINITY;
+  const after = await client.rmtx(command, { cwd: project.root });
+  assert.equal(after.code, 0, after.stderr);
+  assert.equal(readFileSync(project.path('zeros')).length, 100_000);
+});

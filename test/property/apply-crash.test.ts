@@ -1,0 +1,167 @@
+/**
+ * kill -9 at chosen system calls and at random moments of an apply: afterwards recovery leaves the project
+ * wholly before or wholly after. RMTX_LONG_TESTS=1 applies 3,000 files and takes many more points.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { readTree } from '../support/apply-rig.js';
+import {
+  CHANGING_CALLS,
+  RECOVER,
+  atCall,
+  countCalls,
+  differences,
+  hasStrace,
+  makeCrashRig,
+  recoverAndCheck,
+  runWorker,
+  runWorkerAndKill,
+  wholeStates,
+} from '../support/apply-crash.js';
+import type { WholeState } from '../support/apply-crash.js';
+
+const isLong = process.env['RMTX_LONG_TESTS'] === '1';
+const FILES = isLong ? 3000 : 40;
+const RANDOM_KILLS = isLong ? 60 : 4;
+
+/** In a long run evenly spread over 1…count, the ends included; else one, another at each test run. */
+function pointsIn(count: number): number[] {
+  if (count === 0) return [];
+  if (!isLong) return [1 + Math.floor(Math.random() * count)];
+  const points = new Set<number>();
+  for (let index = 0; index < 12; index++) points.add(1 + Math.round(((count - 1) * index) / 11));
+  return [...points];
+}
+
+/** Made once for all tests. */
+const whole = once(() => wholeStates(FILES));
+const counted = once(async () => countCalls(await whole()));
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
+}
+
+function tally(states: readonly WholeState[]): string {
+  const after = states.filter((state) => state === 'after').length;
+  return `${states.length} kills: ${states.length - after} wholly before, ${after} wholly after`;
+}
+
+const needsStrace = { skip: hasStrace ? false : 'strace is not installed' };
+
+describe('an apply that is killed', () => {
+  test(
+    'at a system call that changes something is wholly before or after',
+    needsStrace,
+    async (t) => {
+      const states = await whole();
+      const counts = await counted();
+      const ends: WholeState[] = [];
+      for (const call of CHANGING_CALLS) {
+        for (const number of pointsIn(counts.get(call) ?? 0)) {
+          using rig = makeCrashRig(states);
+          await runWorker(rig, states, atCall(call, number, 'signal=KILL'));
+          ends.push(await named(`killed at ${call} ${number}`, () => recoverAndCheck(rig, states)));
+        }
+      }
+      t.diagnostic(`${tally(ends)}; calls: ${JSON.stringify(Object.fromEntries(counts))}`);
+    },
+  );
+
+  test('at any moment is wholly before or after', async (t) => {
+    const states = await whole();
+    const undisturbedMs = await timeOf(async () => {
+      using rig = makeCrashRig(states);
+      assert.ok((await runWorker(rig, states)).isApplied);
+    });
+    const ends: WholeState[] = [];
+    for (let kill = 0; kill < RANDOM_KILLS; kill++) {
+      using rig = makeCrashRig(states);
+      await runWorkerAndKill(rig, states, undisturbedMs * (0.3 + 0.8 * Math.random()));
+      ends.push(await recoverAndCheck(rig, states));
+    }
+    t.diagnostic(tally(ends));
+  });
+
+  test('and whose recovery is killed, too, is finished by the next', needsStrace, async (t) => {
+    const states = await whole();
+    const counts = await counted();
+    const middle = Math.round((counts.get('rename') ?? 0) / 2);
+    const ends: WholeState[] = [];
+    for (const call of ['rename', 'link', 'unlink'] as const) {
+      for (const number of pointsIn(Math.round((counts.get(call) ?? 0) / 3))) {
+        using rig = makeCrashRig(states);
+        await runWorker(rig, states, atCall('rename', middle, 'signal=KILL'));
+        await runWorker(rig, RECOVER, atCall(call, number, 'signal=KILL'));
+        ends.push(await named(`at ${call} ${number}`, () => recoverAndCheck(rig, states)));
+      }
+    }
+    assert.ok(ends.every((state) => state === 'after'));
+    t.diagnostic(tally(ends));
+  });
+});
+
+describe('an apply whose disk fails', () => {
+  /** Calls that need no space fail with what a bad disk says. */
+  const errors = ['fsync', 'unlink', 'rmdir', 'fchmod', 'utimensat'];
+
+  test('once is taken back at once, and says so', needsStrace, async (t) => {
+    const states = await whole();
+    const counts = await counted();
+    const ends: WholeState[] = [];
+    for (const call of CHANGING_CALLS) {
+      const error = errors.includes(call) ? 'EIO' : 'ENOSPC';
+      for (const number of pointsIn(counts.get(call) ?? 0)) {
+        using rig = makeCrashRig(states);
+        const end = await runWorker(rig, states, atCall(call, number, `error=${error}`));
+        await named(`${error} at ${call} ${number}`, async () => {
+          const now = readTree(rig.project);
+          assert.deepEqual(differences(now, end.isApplied ? states.after : states.before), []);
+          if (!end.isApplied)
+            assert.match(
+              end.failure,
+              /nothing is changed|before anything was changed|EIO|no space/,
+            );
+          ends.push(await recoverAndCheck(rig, states));
+          assert.equal(ends.at(-1), end.isApplied ? 'after' : 'before');
+        });
+      }
+    }
+    t.diagnostic(tally(ends));
+  });
+
+  test(
+    'for good is put in order by the next command on a disk that works',
+    needsStrace,
+    async (t) => {
+      const states = await whole();
+      const counts = await counted();
+      const ends: WholeState[] = [];
+      for (const call of CHANGING_CALLS) {
+        const error = errors.includes(call) ? 'EIO' : 'ENOSPC';
+        for (const number of pointsIn(counts.get(call) ?? 0)) {
+          using rig = makeCrashRig(states);
+          await runWorker(rig, states, atCall(call, `${number}+`, `error=${error}`));
+          const what = `${error} from ${call} ${number} on`;
+          ends.push(await named(what, () => recoverAndCheck(rig, states)));
+        }
+      }
+      t.diagnostic(tally(ends));
+    },
+  );
+});
+
+/** Says at which point a check failed. */
+async function named<T>(what: string, check: () => Promise<T>): Promise<T> {
+  try {
+    return await check();
+  } catch (error) {
+    throw new Error(what, { cause: error });
+  }
+}
+
+async function timeOf(work: () => Promise<void>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}

@@ -1,0 +1,156 @@
+/** A slot on real disk and a client in memory that talks to its session. */
+import { existsSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { WorkspaceSession } from '../../src/host/workspace-session.js';
+import type { ChangeSetSummary, WorkspaceOptions } from '../../src/host/workspace-session.js';
+import { BlobSender } from '../../src/protocol/blob-sender.js';
+import { hashBytes, toDigest } from '../../src/store/digest.js';
+import type { Digest } from '../../src/store/digest.js';
+import { EntryTable } from '../../src/sync/entry-table.js';
+import { encodeRuleSources } from '../../src/sync/rule-sources.js';
+import type { RuleSources } from '../../src/sync/rule-sources.js';
+import { encodeDiff } from '../../src/sync/table-changes.js';
+import { entriesOfTree } from './disk-tree.js';
+import type { Tree } from './disk-tree.js';
+import { tableOf } from './entries.js';
+
+export const PLAIN_RULES: RuleSources = {
+  mounts: [{ path: '', exclude: [] }],
+  ignore: ['ignored/'],
+  syncBack: null,
+  keepOnHost: ['kept/'],
+  gitignore: null,
+  isCaseInsensitive: false,
+};
+
+/** What the session asks of its caller, and a `Workspace` offers as promises. */
+export interface RunOfSlot {
+  readonly base?: EntryTable;
+  readonly rules?: RuleSources;
+}
+
+export class SlotRig implements Disposable {
+  readonly directory: string;
+  readonly options: WorkspaceOptions;
+  readonly #contents: string;
+
+  constructor(parent = tmpdir()) {
+    this.directory = mkdtempSync(path.join(parent, 'rmtx-slot-'));
+    this.#contents = path.join(this.directory, 'client');
+    mkdirSync(this.#contents);
+    this.options = {
+      slotDirectory: path.join(this.directory, 'slot'),
+      workspacePath: path.join(this.directory, 'workspace'),
+      blobStoreDirectory: path.join(this.directory, 'blobs'),
+    };
+  }
+
+  get workspace(): string {
+    return this.options.workspacePath;
+  }
+
+  open(): WorkspaceSession {
+    return new WorkspaceSession(this.options);
+  }
+
+  /** The client's contents, as its files would be. */
+  keep(bytes: Uint8Array): Digest {
+    const digest = toDigest(hashBytes(bytes));
+    const file = this.#fileOf(digest);
+    if (!existsSync(file)) writeFileSync(file, bytes);
+    return digest;
+  }
+
+  /** Removes a content, as when the file changed since it was scanned. */
+  lose(digest: Digest): void {
+    rmSync(this.#fileOf(digest));
+  }
+
+  /** The manifest of a tree whose contents the client has. */
+  manifestOf(tree: Tree): EntryTable {
+    for (const node of tree.values()) if (node.kind === 'file') this.keep(Buffer.from(node.bytes));
+    return tableOf(entriesOfTree(tree));
+  }
+
+  /** Sends a manifest as changes of `base`, or whole. Returns how many blobs are missing. */
+  announce(session: WorkspaceSession, next: EntryTable, run: RunOfSlot = {}): Uint8Array {
+    const rules = encodeRuleSources(run.rules ?? PLAIN_RULES);
+    session.beginManifest({ fromBase: run.base !== undefined, rules });
+    for (const piece of encodeDiff(run.base ?? EntryTable.empty, next)) session.pushManifest(piece);
+    return session.finishManifest(next.manifestId).requests;
+  }
+
+  /** Answers until the round is over; returns what was gone. */
+  async serve(session: WorkspaceSession, requests: Uint8Array): Promise<Digest[]> {
+    const gone: Digest[] = [];
+    const asked = [requests];
+    const sender = new BlobSender({ open: (digest) => this.#openBlob(digest) }, (bytes) => {
+      const result = session.pushBlobs(Uint8Array.from(bytes));
+      if (result.requests !== undefined) asked.push(result.requests);
+      gone.push(...result.gone);
+      return Promise.resolve();
+    });
+    for (let request = asked.shift(); request !== undefined; request = asked.shift())
+      await sender.push(request);
+    return gone;
+  }
+
+  /** What a client would send in answer to these requests. */
+  async answer(requests: Uint8Array): Promise<Buffer> {
+    const pieces: Buffer[] = [];
+    const sender = new BlobSender({ open: (digest) => this.#openBlob(digest) }, (bytes) => {
+      pieces.push(Buffer.from(bytes));
+      return Promise.resolve();
+    });
+    await sender.push(requests);
+    return Buffer.concat(pieces);
+  }
+
+  /** A whole way to a materialized workspace. Returns how many files were sent for. */
+  async bring(
+    session: WorkspaceSession,
+    next: EntryTable,
+    run: RunOfSlot = {},
+  ): Promise<{ filesWritten: number; removed: number }> {
+    const requests = this.announce(session, next, run);
+    session.prepare();
+    if (requests.length > 0) await this.serve(session, requests);
+    const result = session.materialize();
+    session.saveIndex();
+    return result;
+  }
+
+  collect(
+    session: WorkspaceSession,
+    options: { wantsSyncBack?: boolean; clockOffsetUs?: number; startedUs?: number } = {},
+  ): ChangeSetSummary {
+    return session.collect({
+      changeSetFile: this.changeSetFile,
+      clockOffsetUs: 0,
+      startedUs: 0,
+      wantsSyncBack: true,
+      ...options,
+    });
+  }
+
+  get changeSetFile(): string {
+    return path.join(this.directory, 'changes');
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  #openBlob(digest: Digest): { fd: number } | undefined {
+    try {
+      return { fd: openSync(this.#fileOf(digest), 'r') };
+    } catch {
+      return undefined;
+    }
+  }
+
+  #fileOf(digest: Digest): string {
+    return path.join(this.#contents, digest.slice(-64));
+  }
+}
