@@ -1,6 +1,6 @@
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
-import { RmtxError } from '../errors.js';
+import { RmtxError, systemErrorCode } from '../errors.js';
 import { printable } from '../util/printable.js';
 
 /**
@@ -18,9 +18,12 @@ export function exactCommand(command: readonly string[]): readonly string[] {
   return command;
 }
 
-/** The local directory as the host knows it: relative to the project root, '' for the root itself. */
+/**
+ * The local directory as the host knows it: relative to the project root, '' for the root itself. It
+ * need not exist.
+ */
 export function projectWorkingDirectory(projectRoot: string, cwd: string): string {
-  const relative = path.relative(projectRoot, realpathSync(cwd)).split(path.sep).join('/');
+  const relative = path.relative(projectRoot, realPathOf(cwd)).split(path.sep).join('/');
   if (relative === '..' || relative.startsWith('../') || path.isAbsolute(relative))
     throw new RmtxError(
       'ERR_RMTX_BAD_ARGUMENT',
@@ -33,6 +36,16 @@ export function projectWorkingDirectory(projectRoot: string, cwd: string): strin
       `the working directory ${printable(cwd)} is not valid Unicode and cannot be carried exactly`,
     );
   return relative;
+}
+
+/** With links resolved as far as the path exists; the rest is made on the host. */
+function realPathOf(directory: string): string {
+  try {
+    return realpathSync(directory);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
+    return path.join(realPathOf(path.dirname(directory)), path.basename(directory));
+  }
 }
 
 function isWellFormed(text: string): boolean {

@@ -1,6 +1,6 @@
 /** Reaching the host: choose, dial, prove both identities, greet. */
 import type { Duplex } from 'node:stream';
-import { RmtxError, isRmtxError } from '../errors.js';
+import { RmtxError } from '../errors.js';
 import { encodeClientMessage } from '../protocol/client-message-codec.js';
 import { PeerConnection } from '../protocol/connection.js';
 import { parseHostMessage } from '../protocol/host-message-codec.js';
@@ -22,7 +22,7 @@ import { hostsDirectory, identityDirectory } from './home.js';
 import type { ClientHome } from './home.js';
 import type { HostChoice } from './host-choice.js';
 
-export const DIAL_TIMEOUT_MS = 10_000;
+const DIAL_TIMEOUT_MS = 10_000;
 
 export interface DialedHost extends SecureStream {
   readonly address: string;
@@ -133,9 +133,4 @@ export async function connectForRun(options: {
     send,
     welcome,
   };
-}
-
-/** True for an error after which the same call may work on another try or another way. */
-export function isConnectionError(error: unknown): boolean {
-  return isRmtxError(error) && error.family === 'connection';
 }

@@ -155,8 +155,9 @@ async function withHost<T>(
   const choice = chooseHost({ home: target.home, named: target.host, config: target.config });
   const dialed = await dialHost({ home: target.home, choice, alpn: ALPN_CONTROL });
   const client = new Client('https://rmtx', {
-    // The stream is dialled, secured and pinned already; undici only speaks HTTP on it.
-    connect: (_options, callback) => callback(null, dialed.socket),
+    // The stream is dialled, secured and pinned already; undici only speaks HTTP on it. It must not be
+    // handed over before connect has returned: undici would never send the request then.
+    connect: (_options, callback) => void setImmediate(() => callback(null, dialed.socket)),
     headersTimeout: ANSWER_TIMEOUT_MS,
     bodyTimeout: ANSWER_TIMEOUT_MS,
     maxResponseSize: MAX_ANSWER_BYTES,

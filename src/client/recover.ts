@@ -72,11 +72,19 @@ function transactionNames(clientHome: string): string[] {
 /** One that was never started, or one that is over and was not removed to the end. */
 async function removeLeftover(directory: string): Promise<void> {
   const name = path.basename(directory);
-  const stats = statSync(directory, { throwIfNoEntry: false });
-  if (stats === undefined) return;
-  const isAbandoned = Date.now() - stats.mtimeMs > UNBORN_MS && !hasLiveOwner(directory);
-  if (name.startsWith(DEAD_PREFIX) || (name.startsWith(UNBORN_PREFIX) && isAbandoned))
+  if (name.startsWith(DEAD_PREFIX) || (name.startsWith(UNBORN_PREFIX) && isAbandoned(directory)))
     await removeTree(directory);
+}
+
+function isAbandoned(directory: string): boolean {
+  try {
+    const ageMs = Date.now() - statSync(directory).mtimeMs;
+    return ageMs > UNBORN_MS && !hasLiveOwner(directory);
+  } catch (error) {
+    // It got its name, or another recovery was quicker.
+    if (systemErrorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 async function recoverOne(clientHome: string, name: string): Promise<RecoveryReport | undefined> {
@@ -91,8 +99,8 @@ async function recoverOne(clientHome: string, name: string): Promise<RecoveryRep
     const reason = printable(error instanceof Error ? error.message : String(error));
     if (!isRmtxError(error) || error.code !== 'ERR_RMTX_STATE_CORRUPT')
       return { ...nothing, kind: 'waiting', message: reason };
-    const where = printable(Transaction.quarantine(clientHome, name));
-    const message = `${reason}; everything that was fetched is in ${where}`;
+    const where = Transaction.quarantine(clientHome, name);
+    const message = `${reason}; everything that was fetched is in ${printable(where)}`;
     return { ...nothing, kind: 'quarantined', message };
   }
 }

@@ -190,7 +190,7 @@ function ask(socketPath: string, route: string, body?: object): Promise<Fields |
           if (response.statusCode === 200) resolve(fields);
           else reject(parseWireError(fields.raw('error')));
         } catch (error) {
-          reject(error);
+          reject(error instanceof Error ? error : new Error(String(error)));
         }
       });
     });

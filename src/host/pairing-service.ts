@@ -33,6 +33,8 @@ export class PairingService {
     readonly code: string;
     readonly expiresAt: Date;
   }> {
+    // One that was left while no host ran must not come out later and replace this one.
+    this.#takePending();
     return this.#window.open(options);
   }
 
@@ -44,7 +46,7 @@ export class PairingService {
       return;
     }
     const address = socket.remoteAddress ?? 'an unknown address';
-    takePendingWindow(this.#options.stateDirectory, this.#window, { log: this.#options.log });
+    this.#takePending();
     const outcome = await pairAsHost(
       {
         stream: socket,
@@ -75,5 +77,10 @@ export class PairingService {
       },
     );
     this.#options.log(`pairing with ${address}: ${outcome.kind}`);
+  }
+
+  #takePending(): void {
+    const { stateDirectory, log } = this.#options;
+    takePendingWindow(stateDirectory, this.#window, { log });
   }
 }

@@ -33,8 +33,6 @@ import { openStateDirectory } from './state-directory.js';
 import { refuseUnknown, serveVisit } from './visit.js';
 import { closeWorkspaceWorkers, prewarmWorkspaceWorkers } from './workspace-threads.js';
 
-export { defaultStateDirectory } from './state-directory.js';
-
 export interface HostOptions {
   /** `ADDR:PORT` or `:PORT` (every IPv4 and IPv6 address); port 0 picks one. */
   readonly listen: string;
@@ -61,7 +59,7 @@ const HOUSEKEEPING_MS = 3600 * 1000;
 
 /**
  * Starts a host. Rejects with ERR_RMTX_STATE_IN_USE where another host has the state directory, and
- * with ERR_RMTX_BAD_ARGUMENT where it cannot listen as asked.
+ * with ERR_RMTX_CANNOT_LISTEN where the address is taken or not of this machine.
  */
 export async function startHost(options: HostOptions): Promise<HostServer> {
   const paths = openStateDirectory(options.stateDirectory);
@@ -227,7 +225,8 @@ class Listener {
   }
 
   #serveControl(request: IncomingMessage, response: ServerResponse): void {
-    const client = this.#knownClient(request.socket as TLSSocket);
+    // https.Server hands over the TLS socket; its type only says net.Socket.
+    const client = this.#knownClient(request.socket as unknown as TLSSocket);
     if (client === undefined) {
       const error = new RmtxError('ERR_RMTX_NOT_PAIRED', 'the host does not know this client', {
         hint: 'run rmtx pair --host ADDR, with a code from rmtx host pair-code on the host',
@@ -259,7 +258,7 @@ class Listener {
 
 function cannotListen(where: string, cause: Error): RmtxError {
   const why = systemErrorCode(cause) === 'EADDRINUSE' ? 'the port is in use' : cause.message;
-  return new RmtxError('ERR_RMTX_BAD_ARGUMENT', `cannot listen on ${printable(where)}: ${why}`, {
+  return new RmtxError('ERR_RMTX_CANNOT_LISTEN', `cannot listen on ${printable(where)}: ${why}`, {
     cause,
     hint: 'choose another address with --listen',
   });

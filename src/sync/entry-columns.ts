@@ -19,7 +19,8 @@ export const DIRECTORY_BITS = 1;
 export const SYMLINK_BITS = 2;
 
 export function kindBits(kind: EntryKind): number {
-  return kinds.indexOf(kind);
+  if (kind === 'file') return FILE_BITS;
+  return kind === 'directory' ? DIRECTORY_BITS : SYMLINK_BITS;
 }
 
 export function kindOfBits(bits: number): EntryKind {

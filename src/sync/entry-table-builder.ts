@@ -1,4 +1,3 @@
-import { digestBytes } from '../store/digest.js';
 import { hasEscapedBytes, pathToBytes } from '../util/path-bytes.js';
 import {
   DIGEST_LENGTH,
@@ -27,8 +26,9 @@ const BULK_ROWS = 8;
 /** Makes a table, row by row in walk order. Of no more use after {@link build}. */
 export class EntryTableBuilder {
   #columns!: EntryColumns;
-  /** The text column as a Buffer, which takes strings without a copy in between. */
+  /** Two columns as Buffers, which take strings without a copy in between. */
   #text!: Buffer;
+  #digests!: Buffer;
   #length = 0;
   #textLength = 0;
   /** Of the row added last, where it came as an entry: to refuse one out of order. */
@@ -67,7 +67,8 @@ export class EntryTableBuilder {
       columns.size[row] = entry.size;
       // Never -0, which is other bytes than 0 and would make another id.
       columns.mtimeUs[row] = entry.mtimeUs || 0;
-      columns.digests.set(digestBytes(entry.digest), row * DIGEST_LENGTH);
+      const hex = entry.digest.slice(-2 * DIGEST_LENGTH);
+      this.#digests.write(hex, row * DIGEST_LENGTH, 'hex');
     }
     if (signature !== undefined) this.#sign(row, signature);
   }
@@ -144,6 +145,7 @@ export class EntryTableBuilder {
   #useColumns(columns: EntryColumns): void {
     this.#columns = columns;
     this.#text = bytesOf(columns.text);
+    this.#digests = bytesOf(columns.digests);
   }
 
   #copyValues(from: EntryColumns, source: number, row: number): void {

@@ -139,13 +139,13 @@ class Planner {
       this.#rightContents.push({ row, mtimeUs });
       return;
     }
+    const digest = next.digest(row);
     const leftover = this.#hashLeftover(row, path);
-    if (leftover?.digest === next.digest(row)) {
+    if (leftover?.digest === digest) {
       const mtimeUs = isSameContent ? leftover.mtimeUs : timeOfChanged(this.#input, row);
       this.#rightContents.push({ row, mtimeUs });
       return;
     }
-    const digest = next.digest(row);
     const wanted = this.#contents.get(digest);
     if (wanted !== undefined) wanted.rows.push(row);
     else

@@ -74,8 +74,29 @@ export class PatternList {
     if (this.#literals.has('')) return true;
     for (let at = path; at !== ''; at = parentOf(at)) if (this.#literals.has(at)) return true;
     if (this.#globs.length === 0) return false;
-    const names = path.split('/');
+    const names = namesOf(path);
     return this.#globs.some((pattern) => matchParts(pattern.parts, names, isOpen).isCovered);
+  }
+
+  /** {@link covers} for any of these names in a directory, at the cost of one question a directory. */
+  coversAny(directory: string, names: readonly string[]): boolean {
+    if (this.isEmpty) return false;
+    if (this.covers(directory)) return true;
+    for (const literal of this.#literals.keys())
+      if (
+        parentOf(literal) === directory &&
+        names.includes(literal.slice(literal.lastIndexOf('/') + 1))
+      )
+        return true;
+    if (this.#globs.length === 0) return false;
+    const above = namesOf(directory);
+    return this.#globs.some(({ parts }) => {
+      const { at } = matchParts(parts, above);
+      // Patterns never end with `**`, so the last part decides.
+      const last = parts.at(-1);
+      if (at[parts.length - 1] !== true || last === undefined || last === ANY_DEPTH) return false;
+      return names.some((name) => last.matches(name));
+    });
   }
 
   /** False when surely no path at or below this directory is named. */
@@ -83,12 +104,16 @@ export class PatternList {
     for (const literal of this.#literals.keys())
       if (isWithin(literal, directory) || isWithin(directory, literal)) return true;
     if (this.#globs.length === 0) return false;
-    const names = directory === '' ? [] : directory.split('/');
+    const names = namesOf(directory);
     return this.#globs.some(({ parts }) => {
       const match = matchParts(parts, names, isOpen);
-      return match.isCovered || match.canGoOn;
+      return match.isCovered || match.at.includes(true);
     });
   }
+}
+
+function namesOf(path: string): string[] {
+  return path === '' ? [] : path.split('/');
 }
 
 /** True for `.`, `/`, `**` and the like. */
@@ -99,38 +124,28 @@ export function namesEverything(pattern: string): boolean {
 /** Undefined for a pattern that names nothing. */
 function compile(text: string, options: PatternListOptions): CompiledPattern | undefined {
   if (text === '') return undefined;
-  const { base, hasSlash } = stripEnd(text);
-  const names = base.split('/').filter((name) => name !== '' && name !== '.');
+  const names = text.split('/').filter((name) => name !== '' && name !== '.');
   if (names.includes('..')) return undefined;
-  const parts = names.map((name) => (name === '**' ? ANY_DEPTH : compileName(name)));
+  // At the end it only says "and all below", which every pattern means.
+  const end = names.findLastIndex((name) => name !== '**') + 1;
+  const hasSlash = end === names.length && /\/\.?$/.test(text);
+  const parts = names.slice(0, end).map((name) => (name === '**' ? ANY_DEPTH : compileName(name)));
   const literals = parts.map((part) => (part === ANY_DEPTH ? undefined : part.literal));
   const literal = literals.includes(undefined) ? undefined : literals.join('/');
   const isDirectoryOnly = hasSlash && literal !== '' && options.slashMeans === 'directory';
   return { text, literal, parts, isDirectoryOnly };
 }
 
-/**
- * Takes off what only says "and all below", which every pattern means. `hasSlash` is true where that
- * was nothing but slashes.
- */
-function stripEnd(text: string): { base: string; hasSlash: boolean } {
-  const base = text.replace(/(?:(?:^|\/)\*\*)?\/*$/, '');
-  if (base === text) return { base, hasSlash: false };
-  if (/^\/+$/.test(text.slice(base.length))) return { base, hasSlash: true };
-  return { base: stripEnd(base).base, hasSlash: false };
-}
-
 interface PartsMatch {
   readonly isNamed: boolean;
   /** The path or a directory it lies in is named. */
   readonly isCovered: boolean;
-  /** A path below may be named. */
-  readonly canGoOn: boolean;
+  /** Where the parts are after the last name: `at[i]` says that the first `i` may be used up. */
+  readonly at: readonly boolean[];
 }
 
 /**
- * Follows every way to lay the parts over the names at once: `at[i]` says that the first `i` parts have
- * been used up. `**` stands for as many directories as it likes, but for none that is not open.
+ * Follows every way to lay the parts over the names at once. `**` stands for as many directories as it likes, but for none that is not open.
  */
 function matchParts(
   parts: CompiledPattern['parts'],
@@ -152,7 +167,7 @@ function matchParts(
     at = skipAnyDepth(parts, next);
     isCovered ||= at[parts.length] === true;
   }
-  return { isNamed: at[parts.length] === true, isCovered, canGoOn: at.includes(true) };
+  return { isNamed: at[parts.length] === true, isCovered, at };
 }
 
 /** `**` may stand for no directory at all. */

@@ -66,7 +66,9 @@ export async function settleRacy(options: RescanOptions, table: EntryTable): Pro
   const racy = racyRows(table);
   if (racy.length === 0) return table;
   const waitUs = racy.reduce((longest, row) => Math.max(longest, racyForUs(table, row)), 0);
-  if (waitUs > 0) await sleep(Math.ceil(waitUs / 1000), undefined, { signal: options.abortSignal });
+  // The clock is read in whole milliseconds, and a timer may fire one early.
+  const waitMs = Math.ceil(waitUs / 1000) + 2;
+  if (waitUs > 0) await sleep(waitMs, undefined, { signal: options.abortSignal });
   return runInSlices(settleInSteps(options.root, table, racy), {
     abortSignal: options.abortSignal,
   });

@@ -155,9 +155,9 @@ export class SyncRules {
     return this.#syncBack.covers(path);
   }
 
-  /** False when surely {@link namesInSyncBack} is false for all that lies below. */
-  reachesSyncBack(directory: string): boolean {
-    return this.#syncBack.canReach(directory);
+  /** True when {@link namesInSyncBack} is true of one of these names in a directory. */
+  namesAnyInSyncBack(directory: string, names: readonly string[]): boolean {
+    return this.#syncBack.coversAny(directory, names);
   }
 
   /**

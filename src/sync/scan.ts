@@ -97,8 +97,8 @@ interface Frame {
   readonly isRaw: boolean;
   /** The previous scan judged by the same rules, so a row of it needs no judging. */
   readonly isTrusted: boolean;
-  /** Rows here may be what came home from a host against the rules. */
-  readonly reachesSyncBack: boolean;
+  /** Some rows here may be of what came home from a host against the rules. */
+  readonly hasSyncBack: boolean;
   readonly leftOut: LeftOutNames;
   next: number;
 }
@@ -197,7 +197,7 @@ class Scan {
       listing,
       isRaw: from.isRaw || listing.hasRawNames === true,
       isTrusted,
-      reachesSyncBack: this.#rules.reachesSyncBack(directory),
+      hasSyncBack: this.#rules.namesAnyInSyncBack(directory, listing.names),
       leftOut: this.#leftOut.open(directory, isTrusted),
       next: 0,
     });
@@ -207,7 +207,7 @@ class Scan {
   #passUntouched(frame: Frame): number {
     const { next, prefix, absolutePrefix } = frame;
     const { kinds, names } = frame.listing;
-    if (kinds === undefined || !frame.isTrusted || frame.isRaw || frame.reachesSyncBack) return 0;
+    if (kinds === undefined || !frame.isTrusted || frame.isRaw || frame.hasSyncBack) return 0;
     const to = Math.min(names.length, next + STEP_PATHS);
     const run = { names, from: next, to, prefix, absolutePrefix };
     const count = this.#untouched.count(run, this.#table.cursor.nextRow);
@@ -242,7 +242,7 @@ class Scan {
       // A row proves that the rules let its path take part, but for what came home against them, and
       // for a directory that is only on the way.
       const isDoubtful =
-        (frame.reachesSyncBack && this.#rules.namesInSyncBack(path)) ||
+        (frame.hasSyncBack && this.#rules.namesInSyncBack(path)) ||
         (isDirectory && this.#rules.holdsMount(path));
       if (!isDoubtful) return 'synced';
     }

@@ -44,7 +44,6 @@ function toListing(
   others: ReadonlyMap<string, NameKind>,
   hasRawNames: boolean,
 ): DirectoryListing {
-   
   names.sort();
   const kinds =
     others.size === 0

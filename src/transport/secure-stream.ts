@@ -59,7 +59,7 @@ export function secureAsClient(options: SecureClientOptions): Promise<SecureStre
       options.stream.destroy();
       reject(error);
     };
-    socket.on('error', (error) => fail(unreachable(options, error.message, error)));
+    socket.on('error', (error: Error) => fail(unreachable(options, error.message, error)));
     socket.once('close', () =>
       fail(unreachable(options, 'the connection was closed during the TLS handshake')),
     );
@@ -93,7 +93,7 @@ function mismatch(options: SecureClientOptions, actual: Fingerprint): RmtxError 
   return new RmtxError(
     'ERR_RMTX_FINGERPRINT_MISMATCH',
     `the machine at ${options.description} is not the paired host (expected ${options.pins?.join(' or ') ?? ''}, got ${actual})`,
-    { hint: 'if the host was set up anew, run rmtx hosts forget and then rmtx pair' },
+    { hint: 'if the host was set up anew, run rmtx init --host ADDR in the project to pair and pin it again' },
   );
 }
 

@@ -3,7 +3,6 @@ import { hasEscapedBytes, pathToBytes } from './path-bytes.js';
 // C0, DEL, C1, zero-width and bidirectional controls, line and paragraph separators: what could move
 // the cursor, hide text or reorder a line when a name from elsewhere reaches a terminal or a log.
 const UNSAFE =
-  // eslint-disable-next-line no-control-regex -- finding control characters is the point
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
 
 /**

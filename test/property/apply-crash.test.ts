@@ -3,8 +3,14 @@
  * wholly before or wholly after. RMTX_LONG_TESTS=1 applies 3,000 files and takes many more points.
  */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, test } from 'node:test';
-import { readTree } from '../support/apply-rig.js';
+import { setTimeout } from 'node:timers/promises';
+import { systemErrorCode } from '../../src/errors.js';
+import { recoverInterrupted } from '../../src/client/recover.js';
+import { readContents, readTree, walk } from '../support/apply-rig.js';
+import type { Rig } from '../support/apply-rig.js';
 import {
   CHANGING_CALLS,
   RECOVER,
@@ -22,7 +28,10 @@ import type { WholeState } from '../support/apply-crash.js';
 
 const isLong = process.env['RMTX_LONG_TESTS'] === '1';
 const FILES = isLong ? 3000 : 40;
-const RANDOM_KILLS = isLong ? 60 : 4;
+const RANDOM_KILLS = isLong ? 60 : 3;
+const calls = isLong
+  ? CHANGING_CALLS
+  : (['rename', 'link', 'unlink', 'mkdir', 'rmdir', 'fsync', 'write'] as const);
 
 /** In a long run evenly spread over 1…count, the ends included; else one, another at each test run. */
 function pointsIn(count: number): number[] {
@@ -57,7 +66,7 @@ describe('an apply that is killed', () => {
       const states = await whole();
       const counts = await counted();
       const ends: WholeState[] = [];
-      for (const call of CHANGING_CALLS) {
+      for (const call of calls) {
         for (const number of pointsIn(counts.get(call) ?? 0)) {
           using rig = makeCrashRig(states);
           await runWorker(rig, states, atCall(call, number, 'signal=KILL'));
@@ -109,7 +118,7 @@ describe('an apply whose disk fails', () => {
     const states = await whole();
     const counts = await counted();
     const ends: WholeState[] = [];
-    for (const call of CHANGING_CALLS) {
+    for (const call of calls) {
       const error = errors.includes(call) ? 'EIO' : 'ENOSPC';
       for (const number of pointsIn(counts.get(call) ?? 0)) {
         using rig = makeCrashRig(states);
@@ -137,7 +146,7 @@ describe('an apply whose disk fails', () => {
       const states = await whole();
       const counts = await counted();
       const ends: WholeState[] = [];
-      for (const call of CHANGING_CALLS) {
+      for (const call of calls) {
         const error = errors.includes(call) ? 'EIO' : 'ENOSPC';
         for (const number of pointsIn(counts.get(call) ?? 0)) {
           using rig = makeCrashRig(states);
@@ -149,6 +158,53 @@ describe('an apply whose disk fails', () => {
       t.diagnostic(tally(ends));
     },
   );
+});
+
+describe('an edit in the very moment', () => {
+  // The first three are those of the header, the transaction and the journal. From then on each rename
+  // waits, so that the edit comes after the last look at the path.
+  const slowRename = atCall('rename', '4+', 'delay_enter=400000');
+
+  /** Applies to a project of one edited and one deleted file; acts when `isTime` says so. */
+  async function applyWith(
+    isTime: (rig: Rig) => boolean,
+    act: (project: string) => void,
+  ): Promise<Record<string, string>> {
+    using rig = makeCrashRig({ files: 1 });
+    const worker = { isOver: false };
+    const applying = runWorker(rig, { files: 1 }, slowRename).finally(() => (worker.isOver = true));
+    while (!worker.isOver && !isTime(rig)) await setTimeout(5);
+    assert.ok(!worker.isOver, 'the moment has come');
+    act(rig.project);
+    assert.ok((await applying).isApplied);
+    assert.deepEqual(await recoverInterrupted(rig.home), []);
+    return readContents(rig.project);
+  }
+  /** The worker makes and removes directories meanwhile. */
+  const isThere = (directory: string, suffix: string): boolean => {
+    try {
+      return walk(directory).some((name) => name.endsWith(suffix));
+    } catch (error) {
+      if (systemErrorCode(error) === 'ENOENT') return false;
+      throw error;
+    }
+  };
+
+  test('of a replacement is seen, and stays in place', needsStrace, async () => {
+    const isLinked = ({ home }: Rig): boolean => isThere(path.join(home, 'undo'), '/1');
+    const contents = await applyWith(isLinked, (project) => {
+      writeFileSync(path.join(project, 'edited'), 'mine', { flag: 'r+' });
+    });
+    assert.deepEqual(contents, { edited: 'mine', 'edited.rmtx-conflict-r1': 'theirs' });
+  });
+
+  test('of a deletion is seen, and stays in place', needsStrace, async () => {
+    const hasJournal = ({ home }: Rig): boolean => isThere(path.join(home, 'stage'), '/journal');
+    const contents = await applyWith(hasJournal, (project) => {
+      writeFileSync(path.join(project, 'gone'), 'mine', { flag: 'r+' });
+    });
+    assert.deepEqual(contents, { edited: 'theirs', gone: 'mine' });
+  });
 });
 
 /** Says at which point a check failed. */

@@ -4,15 +4,14 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { ChangeDecoder } from '../../src/sync/change-codec.js';
 import type { EntryTable } from '../../src/sync/entry-table.js';
 import { comparePaths, isWithin } from '../../src/sync/entry.js';
-import { TableMerger, validateTable } from '../../src/sync/table-changes.js';
+import { validateTable } from '../../src/sync/table-changes.js';
 import { pathFromBytes } from '../../src/util/path-bytes.js';
 import { entriesOfTree, operateOnDisk, operateOnTree, readTree } from '../support/disk-tree.js';
 import type { Node, Tree, TreeOperation } from '../support/disk-tree.js';
 import { entriesOf } from '../support/entries.js';
-import { SlotRig } from '../support/slot-rig.js';
+import { SlotRig, applyChanges } from '../support/slot-rig.js';
 
 const OLD = 1_600_000_000_000_000;
 const names = ['a', 'b', 'a.b', 'ü', ' s', pathFromBytes(Buffer.from([0x66, 0xff]))];
@@ -221,12 +220,4 @@ function inClientTimes(after: Tree, before: Tree, client: Tree): Tree {
       return [at, isKept ? { ...node, mtimeUs: own.mtimeUs } : node];
     }),
   );
-}
-
-function applyChanges(base: EntryTable, bytes: Buffer): EntryTable {
-  const merger = new TableMerger(base);
-  const decoder = new ChangeDecoder();
-  for (const change of decoder.push(bytes)) merger.push(change);
-  decoder.end();
-  return merger.finish();
 }

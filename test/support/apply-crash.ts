@@ -58,9 +58,10 @@ let rigs = 0;
  * A project in the state before, with its manifest where the worker looks for it; every second one on
  * another device than the client's home.
  */
-export function makeCrashRig({ files }: WholeStates): Rig {
+export function makeCrashRig({ files }: Pick<WholeStates, 'files'>): Rig {
   rigs += 1;
-  const options = away === undefined || rigs % 2 === 0 ? {} : { projectParent: away };
+  const options =
+    away === undefined || files === 1 || rigs % 2 === 0 ? {} : { projectParent: away };
   const rig = makeRig(crashTrees(files).base, options);
   saveEntryTable(path.join(rig.home, 'base'), scanTable(rig.project));
   return rig;

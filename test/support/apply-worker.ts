@@ -11,6 +11,7 @@ import type { Node, Tree } from './apply-rig.js';
 
 /** Every kind of operation occurs, mixed, whatever the number of files is. */
 export function crashTrees(files: number): { base: Tree; theirs: Tree } {
+  if (files === 1) return { base: { edited: '1', gone: '1' }, theirs: { edited: 'theirs' } };
   const base: Record<string, Node> = {};
   const theirs: Record<string, Node> = {};
   for (let index = 0; index < files; index++) {

@@ -1,18 +1,31 @@
 /** A slot on real disk and a client in memory that talks to its session. */
-import { existsSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { WorkspaceSession } from '../../src/host/workspace-session.js';
 import type { ChangeSetSummary, WorkspaceOptions } from '../../src/host/workspace-session.js';
 import { BlobSender } from '../../src/protocol/blob-sender.js';
 import { hashBytes, toDigest } from '../../src/store/digest.js';
 import type { Digest } from '../../src/store/digest.js';
+import { ChangeDecoder } from '../../src/sync/change-codec.js';
 import { EntryTable } from '../../src/sync/entry-table.js';
+import type { ManifestChange } from '../../src/sync/entry.js';
 import { encodeRuleSources } from '../../src/sync/rule-sources.js';
 import type { RuleSources } from '../../src/sync/rule-sources.js';
-import { encodeDiff } from '../../src/sync/table-changes.js';
+import { RACY_WINDOW_US } from '../../src/sync/stat-signature.js';
+import { TableMerger, encodeDiff } from '../../src/sync/table-changes.js';
+import { nowUs } from '../../src/util/microseconds.js';
 import { entriesOfTree } from './disk-tree.js';
-import type { Tree } from './disk-tree.js';
+import type { Node, Tree } from './disk-tree.js';
 import { tableOf } from './entries.js';
 
 export const PLAIN_RULES: RuleSources = {
@@ -73,6 +86,10 @@ export class SlotRig implements Disposable {
     return tableOf(entriesOfTree(tree));
   }
 
+  at(...names: string[]): string {
+    return path.join(this.workspace, ...names);
+  }
+
   /** Sends a manifest as changes of `base`, or whole. Returns how many blobs are missing. */
   announce(session: WorkspaceSession, next: EntryTable, run: RunOfSlot = {}): Uint8Array {
     const rules = encodeRuleSources(run.rules ?? PLAIN_RULES);
@@ -83,7 +100,15 @@ export class SlotRig implements Disposable {
 
   /** Answers until the round is over; returns what was gone. */
   async serve(session: WorkspaceSession, requests: Uint8Array): Promise<Digest[]> {
+    return (await this.serveCounting(session, requests)).gone;
+  }
+
+  async serveCounting(
+    session: WorkspaceSession,
+    requests: Uint8Array,
+  ): Promise<{ gone: Digest[]; received: number }> {
     const gone: Digest[] = [];
+    let received = 0;
     const asked = [requests];
     const sender = new BlobSender({ open: (digest) => this.#openBlob(digest) }, (bytes) => {
       const result = session.pushBlobs(Uint8Array.from(bytes));
@@ -93,7 +118,7 @@ export class SlotRig implements Disposable {
     });
     for (let request = asked.shift(); request !== undefined; request = asked.shift())
       await sender.push(request);
-    return gone;
+    return { gone, received };
   }
 
   /** What a client would send in answer to these requests. */
@@ -119,6 +144,27 @@ export class SlotRig implements Disposable {
     const result = session.materialize();
     session.saveIndex();
     return result;
+  }
+
+  /** A run that does `command` and is acknowledged. Returns its summary and the next base. */
+  async run(
+    next: EntryTable,
+    options: RunOfSlot & { command?: () => void } = {},
+  ): Promise<EntryTable> {
+    using session = this.open();
+    session.verify();
+    await this.bring(session, next, options);
+    options.command?.();
+    this.collect(session);
+    session.acknowledge();
+    return applyChanges(next, readFileSync(this.changeSetFile));
+  }
+
+  /** What the last collect wrote. */
+  changes(): string[] {
+    return decodeChanges(readFileSync(this.changeSetFile)).map((change) =>
+      change.type === 'delete' ? `- ${change.path}` : `+ ${change.entry.path}`,
+    );
   }
 
   collect(
@@ -153,4 +199,35 @@ export class SlotRig implements Disposable {
   #fileOf(digest: Digest): string {
     return path.join(this.#contents, digest.slice(-64));
   }
+}
+
+export function decodeChanges(bytes: Buffer): ManifestChange[] {
+  const decoder = new ChangeDecoder();
+  const changes = decoder.push(bytes);
+  decoder.end();
+  return changes;
+}
+
+export function applyChanges(base: EntryTable, bytes: Buffer): EntryTable {
+  const merger = new TableMerger(base);
+  for (const change of decodeChanges(bytes)) merger.push(change);
+  return merger.finish();
+}
+
+/** A tree from a short form: a text is a file, `/` a directory, `-> x` a link to x. */
+export function treeOf(short: Readonly<Record<string, string>>): Tree {
+  const nodeOf = (what: string): Node => {
+    if (what === '/') return { kind: 'directory', mode: 0o755 };
+    if (what.startsWith('-> ')) return { kind: 'symlink', target: what.slice(3) };
+    return { kind: 'file', bytes: what, mode: 0o644, mtimeUs: LONG_AGO_US };
+  };
+  return new Map(Object.entries(short).map(([at, what]) => [at, nodeOf(what)]));
+}
+
+export const LONG_AGO_US = 1_600_000_000_000_000;
+
+/** Lets the clock leave the window in which a signature proves nothing. */
+export async function leaveRacyWindow(): Promise<void> {
+  const end = nowUs() + RACY_WINDOW_US;
+  while (nowUs() <= end) await setTimeout(1);
 }

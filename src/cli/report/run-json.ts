@@ -12,7 +12,8 @@ export function runEventJson(event: RunEvent): object | undefined {
         type: 'step',
         step: event.step,
         state: event.state,
-        elapsed_ms: event.elapsedMs,
+        // Tenths: a warm step takes less than a millisecond.
+        elapsed_ms: Math.round(event.elapsedMs * 10) / 10,
         ...(event.detail === undefined ? {} : { detail: event.detail }),
       };
     case 'run':

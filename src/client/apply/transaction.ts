@@ -13,6 +13,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   copyFileSync,
+  existsSync,
   linkSync,
   mkdirSync,
   readdirSync,
@@ -104,6 +105,7 @@ export class Transaction {
       throw error;
     }
     const text = readFileIfExists(path.join(directory, HEADER_NAME))?.toString('utf8');
+    if (text === undefined && !existsSync(directory)) return undefined;
     const header = text === undefined ? undefined : parseHeader(text);
     if (header === undefined)
       throw new RmtxError('ERR_RMTX_STATE_CORRUPT', `${printable(directory)} has no valid header`);

@@ -67,6 +67,29 @@ test('covers what lies below a named directory', () => {
   assert.equal(list().covers('a'), false);
 });
 
+test('coversAny says of many names at once what covers says of one', () => {
+  const name = fc.constantFrom('a', 'b', 'c.d', 'coverage');
+  const pattern = fc
+    .array(fc.oneof(name, fc.constantFrom('**', '*', '*.d', 'c*')), { minLength: 1, maxLength: 4 })
+    .map((parts) => parts.join('/'));
+  fc.assert(
+    fc.property(
+      fc.array(pattern),
+      fc.array(name),
+      fc.uniqueArray(name),
+      (patterns, above, names) => {
+        const directory = above.join('/');
+        const one = list(...patterns);
+        const expected = names.some((last) => one.covers([...above, last].join('/')));
+        // Of a directory that is covered itself, all is.
+        const isWhole = one.covers(directory);
+        assert.equal(one.coversAny(directory, names), expected || isWhole);
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
 test('** does not stand for a directory that is not open, while a name does', () => {
   const isOpen = (directory: string): boolean => directory !== 'node_modules';
   assert.equal(list('**/*.json').covers('node_modules/x/package.json', isOpen), false);

@@ -46,7 +46,7 @@ test('ends at the next slice when aborted, after the clean-up', async () => {
 test('does not begin when aborted before', async () => {
   const reason = new Error('enough');
   let isBegun = false;
-   
+
   function* steps(): Generator<undefined, number> {
     isBegun = true;
     return 1;

@@ -10,8 +10,8 @@ const odd = pathFromBytes(Buffer.from([0xff]));
 test('every event has its stable shape', () => {
   const cases: [RunEvent, object | undefined][] = [
     [
-      { type: 'step', step: 'scan', state: 'end', elapsedMs: 12, detail: 'x' },
-      { type: 'step', step: 'scan', state: 'end', elapsed_ms: 12, detail: 'x' },
+      { type: 'step', step: 'scan', state: 'end', elapsedMs: 12.3456, detail: 'x' },
+      { type: 'step', step: 'scan', state: 'end', elapsed_ms: 12.3, detail: 'x' },
     ],
     [{ type: 'progress', step: 'scan', done: 1, unit: 'files' }, undefined],
     [
