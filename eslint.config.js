@@ -65,7 +65,7 @@ const boundaries = layers.flat().map((folder) => ({
 }));
 
 module.exports = tseslint.config(
-  { ignores: ['dist/', 'fixtures/', 'coverage/', 'node_modules/'] },
+  { ignores: ['dist*/', 'fixtures/', 'coverage/', 'node_modules/'] },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked],

@@ -6,14 +6,7 @@
  */
 
 export type ErrorFamily =
-  | 'usage'
-  | 'config'
-  | 'trust'
-  | 'connection'
-  | 'protocol'
-  | 'content'
-  | 'runtime'
-  | 'state';
+  'usage' | 'config' | 'trust' | 'connection' | 'protocol' | 'content' | 'runtime' | 'state';
 
 const families = {
   ERR_RMTX_UNKNOWN_COMMAND: 'usage',

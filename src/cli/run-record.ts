@@ -1,5 +1,8 @@
 import { writeFileSync } from 'node:fs';
+import type { Writable } from 'node:stream';
 import type { RunEvent, RunReport } from '../client/run-events.js';
+import { openOutput } from '../client/stdio.js';
+import { drained } from '../util/drained.js';
 import type { Invocation } from './arguments.js';
 import { exitCodeOfError } from './exit-code.js';
 import { errorParts, renderError } from './report/error.js';
@@ -13,7 +16,7 @@ export class RunRecord {
   readonly #startedAt = new Date();
   readonly #invocation: Invocation;
   readonly #reportFile: string | undefined;
-  readonly #isJson: boolean;
+  readonly #json: Writable | undefined;
   /** Whoever reads JSON has it all in the events. */
   readonly #text: RunText | undefined;
   #started: RunFacts['run'];
@@ -21,15 +24,20 @@ export class RunRecord {
   constructor(invocation: Invocation, reportFile: string | undefined) {
     this.#invocation = invocation;
     this.#reportFile = reportFile;
-    this.#isJson = invocation.flags.has('json');
-    this.#text = this.#isJson ? undefined : createRunText(invocation);
+    const isJson = invocation.flags.has('json');
+    this.#json = isJson ? openOutput(1) : undefined;
+    // A reader may leave: no failure, and never a stack trace.
+    this.#json?.on('error', () => undefined);
+    this.#text = isJson ? undefined : createRunText(invocation);
   }
 
-  onEvent(event: RunEvent): void {
+  /** Resolves when the reader of the JSON lines takes more: a slow one slows the command. */
+  async onEvent(event: RunEvent): Promise<void> {
     if (event.type === 'run') this.#started = event;
     this.#text?.onEvent(event);
-    const line = this.#isJson ? runEventJson(event) : undefined;
-    if (line !== undefined) process.stdout.write(jsonLine(line));
+    const line = this.#json === undefined ? undefined : runEventJson(event);
+    if (line !== undefined && this.#json?.write(jsonLine(line)) === false)
+      await drained(this.#json);
   }
 
   finish(report: RunReport): void {
@@ -55,7 +63,7 @@ export class RunRecord {
   }
 
   #write(document: object): void {
-    if (this.#isJson) process.stdout.write(jsonLine({ type: 'report', ...document }));
+    this.#json?.write(jsonLine({ type: 'report', ...document }));
     if (this.#reportFile === undefined) return;
     try {
       writeFileSync(this.#reportFile, jsonDocument(document));

@@ -46,6 +46,7 @@ export async function dialHost(options: {
     });
   let firstError: unknown;
   for (const address of choice.addresses) {
+    options.abortSignal?.throwIfAborted();
     try {
       const dialed = await dialAddress({ ...options, address, identity, pins: choice.pins });
       rememberAddress(hostsDirectory(home), dialed.peerFingerprint, dialed.address);

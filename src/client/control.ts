@@ -108,6 +108,8 @@ export interface PrunedCache {
   readonly host: {
     readonly deleted: readonly { kind: string; name: string; path: string }[];
     readonly bytes: number;
+    /** A run of this client is going on there, so nothing was touched. */
+    readonly isInUse: boolean;
   };
 }
 
@@ -122,6 +124,7 @@ export async function pruneCache(
     const answer = await call('POST', '/v1/cache/prune', { dry_run: options.isDryRun });
     return {
       bytes: answer.integer('bytes', 0),
+      isInUse: answer.boolean('in_use'),
       deleted: answer.objects('deleted', 1_000_000).map((item) => ({
         kind: item.string('kind'),
         name: item.string('name'),

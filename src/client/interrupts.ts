@@ -3,8 +3,8 @@
 const HANDLED = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * Before the command has started an interrupt gives up; while it runs the first one asks it to end and
- * the second ends it at once; during sync-back the first waits for the end and the second leaves (the
+ * Before the command has started an interrupt gives up; while it runs the first one asks it to end, the
+ * second ends it at once and the third leaves; during sync-back the first waits for the end and the second leaves (the
  * journal makes that safe: the next command finishes it).
  */
 export class Interrupts implements Disposable {
@@ -52,6 +52,8 @@ export class Interrupts implements Disposable {
     } else if (this.#onStop === undefined) {
       this.abandoned.abort();
     } else {
+      // The host does not answer any more; it ends the command when it misses us.
+      if (this.#count > 2) process.exit(130);
       this.#onStop(this.#count > 1);
       this.#onNotice(
         this.#count > 1

@@ -1,6 +1,7 @@
 /** The way home: the host's change set, compared, fetched, applied, and agreed on. */
 import { BlobReceiver } from '../protocol/blob-receiver.js';
 import type { BlobSink } from '../protocol/blob-receiver.js';
+import { badMessage } from '../protocol/fields.js';
 import { CHANNEL } from '../protocol/messages.js';
 import type { HostMessage, IgnoredLeftovers } from '../protocol/messages.js';
 import { ChangeDecoder } from '../sync/change-codec.js';
@@ -52,6 +53,10 @@ export interface HomeReport {
 
 type ChangeSet = Extract<HostMessage, { type: 'change_set' }>;
 
+/** They are held in memory, 500 bytes each, and a host that lies could go on for ever. */
+const MAX_CHANGES = 1_000_000;
+const MAX_CHANGE_BYTES = 128 * 1024 * 1024;
+
 /**
  * Brings home what the command changed and agrees with the host on the next base. After an error the
  * project is as it was, or a recovery finishes it.
@@ -59,7 +64,7 @@ type ChangeSet = Extract<HostMessage, { type: 'change_set' }>;
 export async function bringChangesHome(options: HomeOptions): Promise<HomeReport> {
   const { host, state, scan, agreed } = options;
   const changeSet = await host.inbox.next('change_set');
-  const changes = changeSet.changes === 0 ? [] : await receiveChanges(host);
+  const changes = changeSet.changes === 0 ? [] : await receiveChanges(host, changeSet.changes);
   if (!options.isWanted) {
     if (changeSet.changes > 0) host.connection.openSend(CHANNEL.resultRequests).end();
     await settle(host, 'discard');
@@ -102,12 +107,22 @@ const NOTHING = {
   bytes: 0,
 } as const;
 
-async function receiveChanges(host: HostConnection): Promise<ManifestChange[]> {
+/** Exactly as many as were announced. */
+async function receiveChanges(host: HostConnection, announced: number): Promise<ManifestChange[]> {
+  if (announced > MAX_CHANGES)
+    throw badMessage(`${announced} changes, where at most ${MAX_CHANGES} can be brought home`);
   const decoder = new ChangeDecoder();
   const changes: ManifestChange[] = [];
-  for await (const piece of host.connection.openReceive(CHANNEL.changes))
+  let bytes = 0;
+  for await (const piece of host.connection.openReceive(CHANNEL.changes)) {
+    bytes += piece.length;
+    if (bytes > MAX_CHANGE_BYTES) throw badMessage('a change set of too many bytes');
     for (const change of decoder.push(piece)) changes.push(change);
+    if (changes.length > announced) throw badMessage(`more than the ${announced} changes announced`);
+  }
   decoder.end();
+  if (changes.length < announced)
+    throw badMessage(`${changes.length} changes instead of the ${announced} announced`);
   return changes;
 }
 

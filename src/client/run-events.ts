@@ -90,7 +90,8 @@ export interface RunReport {
 }
 
 export interface RunSinks {
-  onEvent(event: RunEvent): void;
+  /** A promise holds back the command's output, as a pipe that is full would. */
+  onEvent(event: RunEvent): void | Promise<void>;
   /** Absent with `--json`: the output comes as events then. */
   readonly stdout?: Writable;
   readonly stderr?: Writable;

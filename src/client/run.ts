@@ -7,7 +7,8 @@ import { contextKey } from '../config/context-key.js';
 import { forwardedEnvironment } from '../config/env-forward.js';
 import type { ResolvedConfig } from '../config/resolved-config.js';
 import { CHANNEL } from '../protocol/messages.js';
-import type { CommandOutcome } from '../protocol/messages.js';
+import type { CommandOutcome, HostMessage } from '../protocol/messages.js';
+import { isRmtxError } from '../errors.js';
 import { AnchoredRoot } from '../util/safe-path.js';
 import { exactCommand, projectWorkingDirectory } from './command.js';
 import { connectForRun } from './connect.js';
@@ -48,15 +49,18 @@ export interface RunOptions {
 export async function runCommand(options: RunOptions, sinks: RunSinks): Promise<RunReport> {
   const command = exactCommand(options.command);
   using root = AnchoredRoot.open(options.config.projectRoot);
-  using interrupts = new Interrupts((message) =>
-    sinks.onEvent({ type: 'notice', code: 'interrupt', message, level: 'warning' }),
+  using interrupts = new Interrupts(
+    (message) =>
+      void sinks.onEvent({ type: 'notice', code: 'interrupt', message, level: 'warning' }),
   );
   const run = new ClientRun({ ...options, command }, { sinks, root, interrupts });
+  // Whatever is under way with the host ends with the connection.
+  interrupts.abandoned.signal.addEventListener('abort', () => run.close());
   try {
     return await run.execute();
   } catch (error) {
     if (interrupts.abandoned.signal.aborted) return run.abandoned();
-    throw error;
+    throw run.betterError(error);
   } finally {
     run.close();
   }
@@ -145,6 +149,12 @@ class ClientRun {
     this.#host?.connection.destroy();
   }
 
+  /** A broken channel only says that the connection is gone; the host may have said why. */
+  betterError(error: unknown): unknown {
+    const isLost = isRmtxError(error) && error.code === 'ERR_RMTX_CONNECTION_LOST';
+    return isLost ? (this.#host?.inbox.failure ?? error) : error;
+  }
+
   /** The host gets its workspace ready while the project is still scanned here. */
   async #connect(key: string, abortSignal: AbortSignal): Promise<HostConnection> {
     const { home, host, config } = this.#options;
@@ -156,6 +166,7 @@ class ClientRun {
       abortSignal,
       onNotice: (code, message) => this.#emit({ type: 'notice', code, message, level: 'warning' }),
     });
+    abortSignal.throwIfAborted();
     this.#host.send({
       type: 'run_open',
       runId: this.#id,
@@ -190,10 +201,7 @@ class ClientRun {
     interrupts.commandStarted((isForced) => host.send({ type: 'stop', isForced }));
     const output = Promise.all([this.#forward(host, 'stdout'), this.#forward(host, 'stderr')]);
     output.catch(() => undefined);
-    await host.inbox.next('started');
-    if (sinks.stdin !== undefined)
-      void forwardInput(sinks.stdin, host.connection.openSend(CHANNEL.stdin));
-    const exited = await host.inbox.next('exited');
+    const exited = await this.#untilExit(host);
     sinks.stdin?.destroy();
     await output;
     if (exited.sweptProcesses > 0)
@@ -214,14 +222,24 @@ class ClientRun {
     return exited;
   }
 
+  async #untilExit(host: HostConnection): Promise<Extract<HostMessage, { type: 'exited' }>> {
+    const { stdin } = this.#around.sinks;
+    const first = await host.inbox.next('started', 'exited');
+    // An interrupt came first.
+    if (first.type === 'exited') return first;
+    if (stdin !== undefined) void forwardInput(stdin, host.connection.openSend(CHANNEL.stdin));
+    return host.inbox.next('exited');
+  }
+
   #forward(host: HostConnection, stream: 'stdout' | 'stderr'): Promise<void> {
     const channel = host.connection.openReceive(CHANNEL[stream]);
     const target = this.#around.sinks[stream];
     if (target !== undefined) return forwardOutput(channel, target);
     let offset = 0;
-    return channel.onData((bytes) => {
-      this.#emit({ type: 'output', stream, offset, bytes });
+    return channel.onData(async (bytes) => {
+      const at = offset;
       offset += bytes.length;
+      await this.#around.sinks.onEvent({ type: 'output', stream, offset: at, bytes });
     });
   }
 
@@ -282,7 +300,7 @@ class ClientRun {
   }
 
   #emit(event: RunEvent): void {
-    this.#around.sinks.onEvent(event);
+    void this.#around.sinks.onEvent(event);
   }
 }
 

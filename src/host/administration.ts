@@ -8,6 +8,8 @@ import { RmtxError, systemErrorCode } from '../errors.js';
 import { Fields } from '../protocol/fields.js';
 import { parseWireError } from '../protocol/wire-error.js';
 import { loadOrCreateIdentity } from '../trust/identity.js';
+import { safeLabel } from '../trust/label.js';
+import { MAX_WINDOW_TTL_MS } from '../trust/pairing-window.js';
 import { savePendingWindow } from '../trust/pending-window.js';
 import { TrustStore } from '../trust/trust-store.js';
 import type { TrustedClient } from '../trust/trust-store.js';
@@ -17,6 +19,8 @@ import { unknownClient } from './admin-api.js';
 import { Contexts } from './contexts.js';
 import { openStateDirectory } from './state-directory.js';
 import { statfsSync } from 'node:fs';
+
+const MIN_TTL_MS = 1000;
 
 export interface OpenedPairCode {
   readonly code: string;
@@ -31,6 +35,8 @@ export async function openPairCode(
   stateDirectory: string,
   options: { readonly ttlMs: number; readonly label?: string | undefined },
 ): Promise<OpenedPairCode> {
+  if (options.ttlMs < MIN_TTL_MS || options.ttlMs > MAX_WINDOW_TTL_MS)
+    throw new RmtxError('ERR_RMTX_BAD_ARGUMENT', 'a pairing code lives from 1 second to 24 hours');
   const paths = openStateDirectory(stateDirectory);
   const identity = loadOrCreateIdentity(paths.identity);
   const status = await ask(paths.controlSocket, 'GET /v1/status');
@@ -41,7 +47,7 @@ export async function openPairCode(
   if (status !== undefined) {
     const answer = await ask(paths.controlSocket, 'POST /v1/pair-code', {
       ttl_ms: options.ttlMs,
-      label: options.label ?? null,
+      label: options.label === undefined ? null : safeLabel(options.label),
     });
     if (answer !== undefined)
       return {

@@ -138,6 +138,7 @@ export class Contexts {
     clientId: string,
     ids: readonly string[],
   ): Promise<{ deleted: ContextRecord[]; notFound: string[] }> {
+    await this.#untilTidied();
     const own = new Map(
       this.#records()
         .filter((record) => record.clientId === clientId)
@@ -148,25 +149,23 @@ export class Contexts {
       throw new RmtxError('ERR_RMTX_CONTEXT_BUSY', `a run is going on in context ${busy}`, {
         hint: 'wait for it to end',
       });
-    const deleted: ContextRecord[] = [];
-    for (const id of new Set(ids)) {
-      const record = own.get(id);
-      if (record === undefined) continue;
-      await this.#remove(id);
-      deleted.push(record);
-    }
+    const deleted = [...new Set(ids)]
+      .map((id) => own.get(id))
+      .filter((found) => found !== undefined);
+    await this.#remove(deleted);
     return { deleted, notFound: ids.filter((id) => !own.has(id)) };
   }
 
   /** Deletes this client's contexts that no run uses and that were last used before a time. */
   async prune(clientId: string, usedBefore: Date): Promise<ContextRecord[]> {
+    await this.#untilTidied();
     const old = this.#records().filter(
       (record) =>
         record.clientId === clientId &&
         !this.isActive(record.id) &&
         new Date(record.updatedAt) <= usedBefore,
     );
-    for (const record of old) await this.#remove(record.id);
+    await this.#remove(old);
     return old;
   }
 
@@ -195,21 +194,35 @@ export class Contexts {
         try {
           await workspace.dispose();
         } finally {
-          slots?.delete(slot);
+          // May be called again, when another run has the slot.
+          if (slots?.get(slot) === state) slots.delete(slot);
           state.freed.resolve(undefined);
         }
       },
     };
   }
 
-  /** Out of sight in one step, then deleted: a crash in between leaves only a folder to sweep. */
-  async #remove(id: string): Promise<void> {
-    for (const directory of [path.join(this.#paths.workspaces, id), this.#directory(id)]) {
-      if (!existsSync(directory)) continue;
-      const doomed = path.join(path.dirname(directory), `.deleted-${id}-${Date.now()}`);
-      renameSync(directory, doomed);
-      await removeTree(doomed);
-    }
+  /**
+   * Out of sight at once, so that no run can begin in one, then deleted: a crash in between leaves only
+   * folders to sweep.
+   */
+  async #remove(contexts: readonly ContextRecord[]): Promise<void> {
+    const doomed = contexts
+      .flatMap(({ id }) => [path.join(this.#paths.workspaces, id), this.#directory(id)])
+      .filter((directory) => existsSync(directory))
+      .map((directory) => {
+        const name = `.deleted-${path.basename(directory)}-${Date.now()}`;
+        const hidden = path.join(path.dirname(directory), name);
+        renameSync(directory, hidden);
+        return hidden;
+      });
+    for (const directory of doomed) await removeTree(directory);
+  }
+
+  /** A slot that is being tidied after its run (some milliseconds) is in use by nobody. */
+  async #untilTidied(): Promise<void> {
+    const states = [...this.#held.values()].flatMap((slots) => [...slots.values()]);
+    await Promise.all(states.filter((s) => s.isSettling).map((s) => s.freed.promise));
   }
 
   /** Finishes deletions that a crash interrupted; called once at start. */

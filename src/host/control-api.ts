@@ -39,8 +39,12 @@ export function clientRoutes(services: HostServices, clientId: string): Routes {
       const deleted = await contexts.prune(clientId, new Date(Date.now() - olderThanMs));
       return { deleted: deleted.map(({ id, name: shown }) => ({ id, name: shown })) };
     },
-    'POST /v1/cache/prune': (body) =>
-      collectBlobs(services, clientId, { isDryRun: body.boolean('dry_run'), olderThanMs: 0 }),
+    'POST /v1/cache/prune': async (body) => {
+      const isDryRun = body.boolean('dry_run');
+      const collected = await collectBlobs(services, clientId, { isDryRun, olderThanMs: 0 });
+      const { deleted, bytes, isInUse } = collected;
+      return { deleted, bytes, in_use: isInUse };
+    },
   };
 }
 

@@ -19,7 +19,11 @@ export class ControlSocket implements AsyncDisposable {
   }
 
   /** Takes the state directory for this process. Throws ERR_RMTX_STATE_IN_USE where a host has it. */
-  static async acquire(path: string, routes: () => Routes): Promise<ControlSocket> {
+  static async acquire(
+    path: string,
+    options: { readonly routes: () => Routes; readonly log: (line: string) => void },
+  ): Promise<ControlSocket> {
+    const { routes, log } = options;
     const releaseGuard = takeStartGuard(path);
     try {
       if (await isAnswering(path)) throw inUse(path);
@@ -27,7 +31,7 @@ export class ControlSocket implements AsyncDisposable {
       const server = http.createServer((request, response) => {
         // A web page cannot reach a local socket; a request that claims an origin is refused anyway.
         if (request.headers.origin !== undefined) respond(response, 403, {});
-        else void serveRoutes(routes(), request, response);
+        else void serveRoutes(routes(), { request, response, log });
       });
       await listen(server, path);
       return new ControlSocket(server, path);

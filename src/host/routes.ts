@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { RmtxError, isRmtxError } from '../errors.js';
 import { Fields } from '../protocol/fields.js';
 import { encodeWireError } from '../protocol/wire-error.js';
+import { printable } from '../util/printable.js';
 
 const MAX_BODY_BYTES = 64 * 1024;
 
@@ -16,9 +17,13 @@ export type Routes = Readonly<Record<string, RouteHandler>>;
  */
 export async function serveRoutes(
   routes: Routes,
-  request: IncomingMessage,
-  response: ServerResponse,
+  exchange: {
+    readonly request: IncomingMessage;
+    readonly response: ServerResponse;
+    readonly log: (line: string) => void;
+  },
 ): Promise<void> {
+  const { request, response, log } = exchange;
   const route = `${request.method ?? ''} ${(request.url ?? '').split('?')[0] ?? ''}`;
   try {
     const handler = Object.hasOwn(routes, route) ? routes[route] : undefined;
@@ -28,6 +33,7 @@ export async function serveRoutes(
     }
     respond(response, 200, await handler(new Fields(await readBody(request), 'request')));
   } catch (error) {
+    if (!isRmtxError(error)) log(`${route} failed: ${describeFailure(error)}`);
     respond(response, statusOf(error), errorBody(error));
   }
 }
@@ -48,6 +54,12 @@ export function errorBody(error: unknown): object {
     ? error
     : new RmtxError('ERR_RMTX_HOST_FAILED', 'the host failed to answer: its log says why');
   return { error: encodeWireError(known) };
+}
+
+/** For the log of the host's owner. */
+export function describeFailure(error: unknown): string {
+  if (isRmtxError(error)) return `${error.code} ${error.message}`;
+  return printable(error instanceof Error ? (error.stack ?? error.message) : String(error));
 }
 
 function statusOf(error: unknown): number {

@@ -2,6 +2,7 @@
  * One run, owned by the host: the command, its output, what it changed. A client visits it; when the
  * client is gone the run goes on and its result waits.
  */
+import os from 'node:os';
 import path from 'node:path';
 import type { ReceiveChannel } from '../protocol/connection.js';
 import type { CommandOutcome } from '../protocol/messages.js';
@@ -50,6 +51,9 @@ export class Run {
   #command: RunningCommand | undefined;
   #ladder: StopLadder | undefined;
   #isTimedOut = false;
+  #isTidying = false;
+  /** Somebody wanted it to end before there was anything to end. */
+  #isStoppedBeforeStart = false;
   readonly #settled = createDeferred<undefined>();
   /** Made while the files are still on their way. */
   readonly #streams: Promise<PreparedStreams | undefined>;
@@ -68,6 +72,11 @@ export class Run {
 
   get state(): RunState {
     return this.#state;
+  }
+
+  /** It is over, and its workspace is only being put in order. */
+  get isTidying(): boolean {
+    return this.#isTidying;
   }
 
   get changeSetFile(): string {
@@ -103,6 +112,8 @@ export class Run {
   async execute(request: RunRequest, onStarted: () => void): Promise<ExitReport> {
     const startedAt = performance.now();
     this.#enter('running');
+    const streams = await this.#streams;
+    if (this.#isStoppedBeforeStart) return this.#nothingRan();
     const command = await startProcess({
       runId: this.record.id,
       argv: request.argv,
@@ -110,9 +121,11 @@ export class Run {
       env: request.env,
       hasStdin: request.hasStdin,
       scratchDirectory: this.directory,
-      streams: await this.#streams,
+      streams,
     });
     this.#command = command;
+    // While it was being started.
+    if (this.#isStoppedBeforeStart) this.stop({ isForced: false });
     const timer = this.#armTimeout(request.timeoutMs);
     const pumped = Promise.all([
       this.stdout.pump(command.stdout),
@@ -150,34 +163,52 @@ export class Run {
     return summary;
   }
 
-  /** SIGINT, then SIGTERM, then SIGKILL; forced: SIGKILL at once. */
+  /**
+   * SIGINT, then SIGTERM, then SIGKILL; forced: SIGKILL at once. Before the command has started it keeps
+   * it from starting.
+   */
   stop(options: { readonly isForced: boolean }): void {
-    if (this.#command === undefined) return;
+    if (this.#command === undefined) {
+      this.#isStoppedBeforeStart = true;
+      return;
+    }
     this.#ladder ??= stopTree(this.#command);
     if (options.isForced) this.#ladder.force();
   }
 
   /** The client has everything and agrees: the workspace as it is now is the next base. */
   async acknowledge(): Promise<void> {
-    this.held.settle();
     await this.#finish(() => this.held.workspace.acknowledge());
   }
 
   /** The client does not want the changes, or went away before the command started. */
   async discard(): Promise<void> {
-    this.held.settle();
     await this.#finish(() => this.held.workspace.restore());
   }
 
+  /** As if SIGINT had come in the command's first instant. */
+  #nothingRan(): ExitReport {
+    this.stdout.spool.end();
+    this.stderr.spool.end();
+    return {
+      outcome: { kind: 'signalled', exitSignal: 'SIGINT', number: os.constants.signals.SIGINT },
+      durationMs: 0,
+      sweptProcesses: 0,
+      isOutputCut: false,
+    };
+  }
+
   async #finish(tidy: () => Promise<void>): Promise<void> {
+    this.held.settle();
+    this.#isTidying = true;
     try {
       await tidy();
     } finally {
       this.#state = 'done';
       (await this.#streams)?.[Symbol.dispose]();
       await this.held.release();
+      await removeTree(this.directory).catch(() => undefined);
       this.#settled.resolve(undefined);
-      await removeTree(this.directory);
     }
   }
 

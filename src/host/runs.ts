@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { killProcessesOfRun } from '../runtime/process-tree.js';
 import { RmtxError } from '../errors.js';
 import { removeTree } from '../util/remove-tree.js';
@@ -5,6 +6,9 @@ import type { HeldSlot } from './contexts.js';
 import { Run } from './run.js';
 import { readRunRecords, runDirectory } from './run-record.js';
 import type { RunState } from './run-record.js';
+
+/** A command that cleans up after itself has this long when the host stops. */
+const STOP_GRACE_MS = 3000;
 
 export interface RunSummary {
   readonly id: string;
@@ -19,11 +23,13 @@ export class Runs {
   readonly #directory: string;
   readonly #log: (line: string) => void;
   readonly #active = new Map<string, Run>();
-  #isStopping = false;
+  readonly #stopping = new AbortController();
 
   constructor(directory: string, log: (line: string) => void) {
     this.#directory = directory;
     this.#log = log;
+    // One listener for each visit, however many there are.
+    setMaxListeners(0, this.#stopping.signal);
   }
 
   /**
@@ -48,8 +54,7 @@ export class Runs {
     readonly held: HeldSlot;
   }): Run {
     const { held, ...named } = options;
-    if (this.#isStopping)
-      throw new RmtxError('ERR_RMTX_HOST_STOPPING', 'the host is shutting down');
+    if (this.stopping.aborted) throw hostStopping();
     if (this.#active.has(named.id))
       throw new RmtxError('ERR_RMTX_BAD_MESSAGE', `run ${named.id} exists already`);
     const run = new Run(this.#directory, { ...named, startedAt: new Date().toISOString() }, held);
@@ -68,11 +73,37 @@ export class Runs {
     }));
   }
 
+  /** Resolves when no run of the client is left that only its tidying (some milliseconds) keeps here. */
+  async untilTidied(clientId: string): Promise<void> {
+    const tidying = [...this.#active.values()].filter(
+      (run) => run.record.clientId === clientId && run.isTidying,
+    );
+    await Promise.all(tidying.map((run) => run.settled));
+  }
+
+  /** Aborted when the host stops: visits say so to their clients and leave. */
+  get stopping(): AbortSignal {
+    return this.#stopping.signal;
+  }
+
   /** Stops taking runs and ends those that go on; resolves when the last is gone. */
   async stop(): Promise<void> {
-    this.#isStopping = true;
+    this.#stopping.abort();
     const runs = [...this.#active.values()];
-    for (const run of runs) run.stop({ isForced: true });
+    const end = (isForced: boolean): void => {
+      for (const run of runs) run.stop({ isForced });
+    };
+    end(false);
+    const timer = setTimeout(() => end(true), STOP_GRACE_MS);
     await Promise.all(runs.map((run) => run.settled));
+    clearTimeout(timer);
   }
+}
+
+/** What the client of a run is told that the host's end ends. */
+export function hostStopping(): RmtxError {
+  return new RmtxError(
+    'ERR_RMTX_HOST_STOPPING',
+    'the host is shutting down; it ended the run, whose changes are dropped',
+  );
 }

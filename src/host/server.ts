@@ -64,7 +64,10 @@ const HOUSEKEEPING_MS = 3600 * 1000;
 export async function startHost(options: HostOptions): Promise<HostServer> {
   const paths = openStateDirectory(options.stateDirectory);
   const late: { routes: ReturnType<typeof adminRoutes> } = { routes: {} };
-  const control = await ControlSocket.acquire(paths.controlSocket, () => late.routes);
+  const control = await ControlSocket.acquire(paths.controlSocket, {
+    routes: () => late.routes,
+    log: options.log,
+  });
   try {
     const identity = loadOrCreateIdentity(paths.identity);
     const { name, log } = options;
@@ -80,7 +83,7 @@ export async function startHost(options: HostOptions): Promise<HostServer> {
     };
     await services.runs.recover();
     await services.contexts.sweepDeleted();
-    collectOldBlobs(services);
+    void collectOldBlobs(services);
     prewarmWorkspaceWorkers();
     const pairing = new PairingService({
       stateDirectory: paths.root,
@@ -98,7 +101,7 @@ export async function startHost(options: HostOptions): Promise<HostServer> {
       addresses: () => listener.addresses,
       closeConnections: (fingerprint) => listener.closeConnections(fingerprint),
     });
-    const housekeeping = setInterval(() => collectOldBlobs(services), HOUSEKEEPING_MS);
+    const housekeeping = setInterval(() => void collectOldBlobs(services), HOUSEKEEPING_MS);
     return {
       addresses: listener.addresses,
       fingerprint: identity.fingerprint,
@@ -234,7 +237,8 @@ class Listener {
       respond(response, 403, errorBody(error));
       return;
     }
-    void serveRoutes(clientRoutes(this.#options.services, client.id), request, response);
+    const { services } = this.#options;
+    void serveRoutes(clientRoutes(services, client.id), { request, response, log: services.log });
   }
 
   #knownClient(socket: TLSSocket): TrustedClient | undefined {

@@ -11,6 +11,7 @@ import { Inbox } from '../protocol/inbox.js';
 import { CHANNEL, PROTOCOL } from '../protocol/messages.js';
 import type { ClientMessage, HostMessage } from '../protocol/messages.js';
 import { BlobStore } from '../store/blob-store.js';
+import { explainWriteError } from '../store/disk-full.js';
 import type { TrustedClient } from '../trust/trust-store.js';
 import { nowUs } from '../util/microseconds.js';
 import { printable } from '../util/printable.js';
@@ -18,7 +19,9 @@ import { VERSION } from '../version.js';
 import type { HeldSlot } from './contexts.js';
 import { sendChangeSet } from './results.js';
 import { prepareRequest } from './run-request.js';
+import { describeFailure } from './routes.js';
 import type { Run } from './run.js';
+import { hostStopping } from './runs.js';
 import type { HostServices } from './services.js';
 import { receiveManifest } from './uploads.js';
 
@@ -33,25 +36,46 @@ export interface VisitOptions {
 /** Serves the connection to its end. Never rejects: what goes wrong is told to the client and logged. */
 export async function serveVisit(options: VisitOptions): Promise<void> {
   const { connection, services } = options;
+  const { stopping } = services.runs;
   const visit = new Visit(options);
+  const tell = (error: RmtxError): void =>
+    connection.send(encodeHostMessage({ type: 'error', error }));
+  const onStopping = (): void => {
+    tell(hostStopping());
+    // Whatever the visit waits for ends with the connection.
+    void connection.close();
+  };
+  stopping.addEventListener('abort', onStopping, { once: true });
   try {
     await visit.serve();
-    await connection.close();
   } catch (error) {
-    await visit.leave();
-    if (isRmtxError(error) && error.family === 'connection') {
-      connection.destroy();
-      return;
+    if (!isLost(error)) {
+      services.log(`run failed: ${describeFailure(error)}`);
+      tell(asToldToClient(error, services));
     }
-    const told = isRmtxError(error)
-      ? error
-      : new RmtxError('ERR_RMTX_HOST_FAILED', 'the host failed: its log says why', {
-          cause: error,
-        });
-    services.log(`run failed: ${printable(describe(error))}`);
-    connection.send(encodeHostMessage({ type: 'error', error: told }));
+    await visit.leave().catch((failure: unknown) => {
+      services.log(`a run could not be left in order: ${describeFailure(failure)}`);
+    });
+    if (isLost(error) && !stopping.aborted) connection.destroy();
+  } finally {
+    stopping.removeEventListener('abort', onStopping);
     await connection.close();
   }
+}
+
+function isLost(error: unknown): boolean {
+  return isRmtxError(error) && error.family === 'connection';
+}
+
+/** A client has to know on which machine the trouble is. */
+function asToldToClient(error: unknown, { paths }: HostServices): RmtxError {
+  const explained = explainWriteError(error, paths.root);
+  if (!isRmtxError(explained))
+    return new RmtxError('ERR_RMTX_HOST_FAILED', 'the host failed: its log says why');
+  const { code, message, hint } = explained;
+  return code === 'ERR_RMTX_DISK_FULL'
+    ? new RmtxError(code, `on the host: ${message}`, { hint })
+    : explained;
 }
 
 class Visit {
@@ -61,7 +85,8 @@ class Visit {
   #run: Run | undefined;
   /** From the command's start to the capture of its changes. */
   #ending: Promise<unknown> | undefined;
-  #onStop: (isForced: boolean) => void = () => undefined;
+  /** Nobody is there to take what the command changes. */
+  #hasLeft = false;
 
   constructor(options: VisitOptions) {
     this.#options = options;
@@ -70,7 +95,7 @@ class Visit {
       parse: parseClientMessage,
       aside: (message) => {
         if (message.type !== 'stop') return false;
-        this.#onStop(message.isForced);
+        this.#run?.stop({ isForced: message.isForced });
         return true;
       },
     });
@@ -95,6 +120,7 @@ class Visit {
    * workspace is put back.
    */
   async leave(): Promise<void> {
+    this.#hasLeft = true;
     const run = this.#run;
     this.#run = undefined;
     if (run === undefined) {
@@ -154,7 +180,6 @@ class Visit {
     const { connection, services } = this.#options;
     const request = await prepareRequest(run, start, services);
     const startedUs = nowUs();
-    this.#onStop = (isForced) => run.stop({ isForced });
     const delivered = Promise.all([
       run.stdout.deliver(connection.openSend(CHANNEL.stdout), 0),
       run.stderr.deliver(connection.openSend(CHANNEL.stderr), 0),
@@ -165,10 +190,14 @@ class Visit {
       if (request.hasStdin) void run.feedStdin(connection.openReceive(CHANNEL.stdin));
     });
     // The changes are captured while the last of the output is still on its way.
-    const collecting = executing.then(() => run.collect(request, startedUs));
+    const collecting = executing.then(() => {
+      if (this.#hasLeft || services.runs.stopping.aborted) throw hostStopping();
+      return run.collect(request, startedUs);
+    });
     this.#ending = collecting;
     collecting.catch(() => undefined);
-    const report = await executing;
+    // Nobody waits for a command whose client is gone: it is asked to end (leave).
+    const report = await Promise.race([executing, this.#inbox.ended]);
     await delivered;
     this.#send({ type: 'exited', ...report });
     await sendChangeSet(connection, run, {
@@ -180,11 +209,6 @@ class Visit {
   #send(message: HostMessage): void {
     this.#options.connection.send(encodeHostMessage(message));
   }
-}
-
-function describe(error: unknown): string {
-  if (isRmtxError(error)) return `${error.code} ${error.message}`;
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 export function refuseUnknown(connection: PeerConnection): Promise<void> {

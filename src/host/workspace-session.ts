@@ -7,7 +7,7 @@
  */
 import { BlobReceiver } from '../protocol/blob-receiver.js';
 import type { BlobSink } from '../protocol/blob-receiver.js';
-import { RmtxError } from '../errors.js';
+import { RmtxError, systemErrorCode } from '../errors.js';
 import { BlobStore } from '../store/blob-store.js';
 import type { Digest } from '../store/digest.js';
 import { captureChanges } from '../sync/capture.js';
@@ -19,6 +19,7 @@ import { Materializer } from '../sync/materialize.js';
 import { findNameCollision } from '../sync/name-collision.js';
 import type { IgnoredLeftovers } from '../sync/new-paths.js';
 import { decodeRuleSources } from '../sync/rule-sources.js';
+import { settleWorkspace } from '../sync/settle-workspace.js';
 import { TableMerger, diffRows, encodeDiff, validateSteps } from '../sync/table-changes.js';
 import { WorkspaceFiles } from '../sync/workspace-files.js';
 import { WorkspaceRules } from '../sync/workspace-rules.js';
@@ -105,6 +106,8 @@ export class WorkspaceSession implements Disposable {
   /** The manifest that the command sees. */
   #materialized: EntryTable | undefined;
   #capture: Capture | undefined;
+  /** What is on disk and in the index when the run is over. */
+  #putBackTo: EntryTable | undefined;
 
   constructor(options: WorkspaceOptions) {
     this.#slot = new WorkspaceSlot(options.slotDirectory, options.workspacePath);
@@ -124,7 +127,8 @@ export class WorkspaceSession implements Disposable {
     // A further round: the client amends the manifest of the last one.
     if (this.#materializer !== undefined) {
       this.#endRound();
-      this.#disk = verifyWorkspace(this.#openFiles(), this.#materializer.table);
+      const reached = this.#materializer.leave();
+      this.#disk = verifyWorkspace(this.#openFiles(), reached);
       this.#materializer = undefined;
     }
     this.#rules = new WorkspaceRules(decodeRuleSources(options.rules));
@@ -187,7 +191,9 @@ export class WorkspaceSession implements Disposable {
   materialize(): MaterializeCounts {
     const materializer = expect(this.#materializer, 'materialize');
     this.#endRound();
-    const { table, filesWritten, removed } = materializer.finish({ mayLack: false });
+    const { table, filesWritten, removed } = changing(() =>
+      materializer.finish({ mayLack: false }),
+    );
     this.#materializer = undefined;
     this.#materialized = table;
     this.#slot.markRunning();
@@ -240,6 +246,16 @@ export class WorkspaceSession implements Disposable {
     this.#putBack(verifyWorkspace(this.#openFiles(), this.#materialized));
   }
 
+  /**
+   * After acknowledge or restore, for the next run: what was written in the last moments is read once more,
+   * now that any later change would show. May be left out.
+   */
+  settle(): void {
+    if (this.#putBackTo === undefined) return;
+    this.#slot.saveIndex(settleWorkspace(this.#openFiles(), this.#putBackTo));
+    this.#putBackTo = undefined;
+  }
+
   [Symbol.dispose](): void {
     this.#endRound();
     this.#root?.[Symbol.dispose]();
@@ -257,10 +273,11 @@ export class WorkspaceSession implements Disposable {
       newerThanUs: this.#slot.lastRunUs(),
       stagingDirectory: this.#slot.stagingDirectory,
     });
-    const { table } = materializer.finish({ mayLack: true });
+    const { table } = changing(() => materializer.finish({ mayLack: true }));
     this.#materialized = undefined;
     this.#capture = undefined;
     this.#slot.saveIndex(table);
+    this.#putBackTo = table;
   }
 
   /** Opened anew each time: a command may have put something else in the directory's place. */
@@ -311,6 +328,20 @@ export class WorkspaceSession implements Disposable {
   #endRound(): void {
     this.#receiver?.[Symbol.dispose]();
     this.#receiver = undefined;
+  }
+}
+
+/** What another user put into the workspace, or root on a command's behalf, is not ours to remove. */
+function changing<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!['EACCES', 'EPERM'].includes(systemErrorCode(error) ?? '')) throw error;
+    throw new RmtxError(
+      'ERR_RMTX_HOST_FAILED',
+      `the workspace holds what the host may not change: ${printable((error as Error).message)}`,
+      { cause: error, hint: 'remove it on the host as its owner, or delete the context' },
+    );
   }
 }
 

@@ -73,14 +73,15 @@ function perform(request: WorkerRequest): WorkerCalls[WorkerMethod]['result'] {
 }
 
 /**
- * Work that nobody waits for: while the client gets the requests, while the command starts. Where it fails
- * nothing is lost: what was not prepared is tried again by the next call, which then says so, and an
- * index that was not saved is the one of before, which is as good.
+ * Work that nobody waits for: while the client gets the requests, while the command starts, when the run is
+ * over. Where it fails nothing is lost: what was not prepared is tried again by the next call, which then
+ * says so, and an index that was not saved is the one of before, which is as good.
  */
 function afterwards(request: WorkerRequest): void {
   try {
     if (request.method === 'finishManifest') session?.prepare();
     else if (request.method === 'materialize') session?.saveIndex();
+    else if (request.method === 'acknowledge' || request.method === 'restore') session?.settle();
   } catch {
     // See above.
   }

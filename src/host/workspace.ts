@@ -13,10 +13,6 @@ import type {
 import { releaseThread, takeThread } from './workspace-threads.js';
 import type { WorkspaceThread } from './workspace-threads.js';
 
-// The types that the rest of the host needs, and the start of the threads, come with the handle.
-export type { ChangeSetSummary, WorkspaceOptions } from './workspace-session.js';
-export { closeWorkspaceWorkers, prewarmWorkspaceWorkers } from './workspace-threads.js';
-
 /**
  * The calls of a run in their order: verify; then beginManifest, pushManifest, finishManifest and, if blobs
  * are missing, pushBlobs, again for each amended manifest; materialize; collect; acknowledge or restore;

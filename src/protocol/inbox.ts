@@ -1,4 +1,5 @@
 import { RmtxError } from '../errors.js';
+import { createDeferred } from '../util/deferred.js';
 import type { PeerConnection } from './connection.js';
 import { badMessage } from './fields.js';
 
@@ -24,6 +25,7 @@ export class Inbox<M extends { readonly type: string }> {
   readonly #waiting: M[] = [];
   #wanted: Waiter<M> | undefined;
   #failure: Error | undefined;
+  readonly #ended = createDeferred<never>();
 
   constructor(connection: PeerConnection, options: InboxOptions<M>) {
     connection.receiveMessages((raw) => {
@@ -52,6 +54,16 @@ export class Inbox<M extends { readonly type: string }> {
     });
   }
 
+  /** Why nothing more will come, once that is so: better than what a channel says about the same end. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Rejects, with {@link failure}, when nothing more will come; for waits that are not for a message. */
+  get ended(): Promise<never> {
+    return this.#ended.promise;
+  }
+
   /**
    * The next message; it must be one of these types (ERR_RMTX_BAD_MESSAGE otherwise). Rejects when the
    * connection is gone and nothing is waiting any more.
@@ -72,6 +84,7 @@ export class Inbox<M extends { readonly type: string }> {
 
   #fail(error: unknown): void {
     this.#failure ??= error instanceof Error ? error : new Error(String(error));
+    this.#ended.reject(this.#failure);
     this.#wanted?.reject(this.#failure);
     this.#wanted = undefined;
   }

@@ -29,7 +29,7 @@ export function captureFile(
   known?: { readonly digest: Digest; readonly size: number },
 ): CapturedContent | undefined {
   const { files, store } = places;
-  const stats = files.root.lstat(path);
+  const stats = files.lstat(path);
   if (stats?.isFile() !== true) return undefined;
   if (stats.size >= LARGE_BLOB_BYTES) {
     // Read twice if it has changed, but not copied if it has not.
@@ -49,14 +49,15 @@ export function captureFile(
 type ReadResult = ReturnType<typeof readFileAt>;
 
 function readSmall(files: WorkspaceFiles, path: string): ReadResult {
-  const read = (): ReadResult => readFileAt(files.root, path, LARGE_BLOB_BYTES);
+  const read = (): ReadResult =>
+    files.reach(path, () => readFileAt(files.root, path, LARGE_BLOB_BYTES));
   try {
     return read();
   } catch (error) {
     if (isGone(error)) return undefined;
     if (systemErrorCode(error) !== 'EACCES') throw error;
     const found = files.whileReadable(path, read);
-    const stats = files.root.lstat(path);
+    const stats = files.lstat(path);
     if (found === undefined || found === 'too-large' || stats === undefined) return found;
     // Giving the file its mode back was the last change to it.
     return { ...found, signature: signatureOf(stats, nowUs()) };

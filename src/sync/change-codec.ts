@@ -23,7 +23,8 @@ import { comparePaths, parseWorkspacePath } from './entry.js';
 import type { Entry, ManifestChange, WorkspacePath } from './entry.js';
 
 export const MAX_RECORD_BYTES = 16 * 1024;
-const MAX_PATH_BYTES = 4096;
+/** PATH_MAX on Linux: a longer path cannot be named in one call anywhere. */
+export const MAX_PATH_BYTES = 4096;
 /** PATH_MAX less the closing NUL: no link on Linux is longer. */
 const MAX_TARGET_BYTES = 4095;
 const MAX_MODE = 0o777;

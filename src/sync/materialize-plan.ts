@@ -162,7 +162,7 @@ class Planner {
     const { files, disk, next } = this.#input;
     if (!isAmong(disk.strangers, path)) return undefined;
     try {
-      const stats = files.root.lstat(path);
+      const stats = files.lstat(path);
       if (stats?.isFile() !== true || stats.size !== next.size(row)) return undefined;
       return hashWorkspaceFile(files, path);
     } catch (error) {

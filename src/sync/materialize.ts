@@ -59,9 +59,12 @@ export class Materializer {
     return [...this.#plan.contents.values()].filter((wanted) => wanted.source.kind === 'client');
   }
 
-  /** The manifest, with the signatures of what is there by now. */
-  get table(): EntryTable {
-    return this.#plan.signatures.table();
+  /** Leaves off before the end. Returns the manifest, with the signatures of what is there by now. */
+  leave(): EntryTable {
+    this.#options.files.closeDirectories();
+    const { signatures } = this.#plan;
+    signatures.markRacy(nowUs());
+    return signatures.table();
   }
 
   /**
@@ -72,7 +75,7 @@ export class Materializer {
     const { files, disk, next, store } = this.#options;
     const row = this.#plan.contents.get(digest)?.rows[0];
     if (row === undefined) return undefined;
-    const fd = files.root.openFile(next.path(row));
+    const fd = files.openFile(next.path(row));
     if (fd !== undefined) return fd;
     const known = disk.table.indexOf(next.path(row));
     if (known < 0 || disk.table.kind(known) !== 'file') return undefined;
@@ -82,10 +85,11 @@ export class Materializer {
   /** Everything that needs nothing from the client. Called again it does nothing, unless it failed. */
   prepare(): void {
     if (this.#isPrepared) return;
+    const { files, next } = this.#options;
     for (const stranger of this.#options.disk.strangers) this.#clearStranger(stranger);
     // What is in a directory goes before it.
     for (const row of this.#plan.departures.toReversed()) this.#depart(row);
-    for (const row of this.#plan.directories) this.#makeDirectory(row);
+    for (const row of this.#plan.directories) files.makeDirectory(next.path(row));
     for (const { row, mtimeUs } of this.#plan.rightContents) this.#settle(row, mtimeUs);
     for (const wanted of this.#plan.contents.values()) this.#placePresent(wanted);
     this.#isPrepared = true;
@@ -118,15 +122,13 @@ export class Materializer {
       files.setDirectoryMode(next.path(row), next.mode(row));
       signatures.signDirectory(row);
     }
-    files.closeDirectories();
     rmSync(this.#options.stagingDirectory, { recursive: true, force: true });
-    signatures.markRacy(nowUs());
-    return { table: this.table, filesWritten: this.#filesWritten, removed: this.#removed };
+    return { table: this.leave(), filesWritten: this.#filesWritten, removed: this.#removed };
   }
 
   #clearStranger(stranger: WorkspacePath): void {
     const { files } = this.#options;
-    const stats = files.root.lstat(stranger);
+    const stats = files.lstat(stranger);
     if (stats !== undefined) this.#clear(stranger, stats.isDirectory());
   }
 
@@ -162,7 +164,7 @@ export class Materializer {
       if (!files.removeEmptyDirectory(found) && isReplaced) files.remove(found);
       return;
     }
-    const stats = kind === 'file' ? files.root.lstat(found) : undefined;
+    const stats = kind === 'file' ? files.lstat(found) : undefined;
     // Another name of the same file would let somebody change it behind our back.
     if (stats === undefined || stats.nlink !== 1 || !table.hasSameStat(row, stats)) {
       files.remove(found);
@@ -175,18 +177,11 @@ export class Materializer {
     else store.adopt(table.digest(row), staged);
   }
 
-  #makeDirectory(row: number): void {
-    const { files, next } = this.#options;
-    const directory = next.path(row);
-    files.makeDirectory(directory);
-    files.openDirectory(directory);
-  }
-
   #settle(row: number, mtimeUs: number): void {
     const { files, next } = this.#options;
     const place = next.path(row);
     const attributes = { mode: next.mode(row), mtimeUs };
-    const found = files.root.lstat(place);
+    const found = files.lstat(place);
     const isSettled =
       found !== undefined &&
       mtimeUsOf(found) === mtimeUs &&
@@ -230,7 +225,7 @@ export class Materializer {
   #placeSymlink(row: number): void {
     const { files, next } = this.#options;
     const place = next.path(row);
-    const found = files.root.lstat(place);
+    const found = files.lstat(place);
     const isThere =
       found?.isSymbolicLink() === true && files.readTarget(place) === next.target(row);
     this.#sign(row, isThere ? found : files.createSymlink(place, next.target(row)));

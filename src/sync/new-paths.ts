@@ -4,6 +4,8 @@
  */
 import type { Stats } from 'node:fs';
 import { systemErrorCode } from '../errors.js';
+import { pathToBytes } from '../util/path-bytes.js';
+import { MAX_PATH_BYTES } from './change-codec.js';
 import { parentOf } from './entry.js';
 import type { Problem, WorkspacePath } from './entry.js';
 import { isGone, specialFileProblem, unreadableProblem } from './fresh-entry.js';
@@ -70,7 +72,7 @@ export class NewPaths {
     const { files, rules } = this.#options;
     if (!rules.honoursGitignore) return;
     try {
-      const read = readFileAt(files.root, path, MAX_GITIGNORE_BYTES);
+      const read = files.reach(path, () => readFileAt(files.root, path, MAX_GITIGNORE_BYTES));
       if (read === undefined || read === 'too-large') return;
       rules.addWritten(parentOf(path), read.bytes.toString());
     } catch (error) {
@@ -94,6 +96,11 @@ export class NewPaths {
   /** `ignoredIn` is the topmost ignored directory above. */
   #discover(path: WorkspacePath, stats: Stats, ignoredIn: string | undefined): void {
     const { rules, wantsSyncBack } = this.#options;
+    if (pathToBytes(path).length > MAX_PATH_BYTES) {
+      this.problems.push({ path, code: 'refused', message: 'is too long a path to be sent' });
+      this.leftovers.push(path);
+      return;
+    }
     const kind = { isDirectory: stats.isDirectory() };
     const isEligible = rules.isEligible(path, kind);
     if (isEligible && wantsSyncBack) {
@@ -146,7 +153,7 @@ export class NewPaths {
       this.readGitignore(`${directory}/${GITIGNORE_NAME}` as WorkspacePath);
     for (const name of names) {
       const path = `${directory}/${name}` as WorkspacePath;
-      const stats = this.#attempt(path, () => files.root.lstat(path));
+      const stats = this.#attempt(path, () => files.lstat(path));
       if (stats !== undefined) this.#discover(path, stats, ignoredIn);
     }
   }
@@ -173,7 +180,7 @@ export class NewPaths {
     }
     for (const name of this.#attempt(path, () => files.list(path).names) ?? []) {
       const child = `${path}/${name}` as WorkspacePath;
-      const found = this.#attempt(child, () => files.root.lstat(child));
+      const found = this.#attempt(child, () => files.lstat(child));
       if (found === undefined || rules.isKept(child, { isDirectory: found.isDirectory() }))
         continue;
       this.#countInto(folder, child, found);

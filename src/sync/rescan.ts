@@ -118,7 +118,8 @@ function hasSameContent(a: Entry, b: Entry): boolean {
   return a.kind === 'symlink' && b.kind === 'symlink' && a.target === b.target;
 }
 
-function racyRows(table: EntryTable): number[] {
+/** The rows whose signature proves nothing yet. */
+export function racyRows(table: EntryTable): number[] {
   const rows: number[] = [];
   for (let row = 0; row < table.length; row++)
     if (table.signature(row)?.isRacy === true) rows.push(row);
@@ -126,7 +127,7 @@ function racyRows(table: EntryTable): number[] {
 }
 
 /** How long a write could still hide behind the row's times. Times ahead of the clock are not waited for. */
-function racyForUs(table: EntryTable, row: number): number {
+export function racyForUs(table: EntryTable, row: number): number {
   const signature = table.signature(row);
   const newestUs = Math.max(signature?.mtimeUs ?? 0, signature?.ctimeUs ?? 0);
   const leftUs = newestUs + RACY_WINDOW_US - nowUs();

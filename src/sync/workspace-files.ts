@@ -19,17 +19,23 @@ import {
   unlinkSync,
 } from 'node:fs';
 import type { Stats } from 'node:fs';
-import { systemErrorCode } from '../errors.js';
+import { randomBytes } from 'node:crypto';
+import { RmtxError, systemErrorCode } from '../errors.js';
 import { explainWriteError } from '../store/disk-full.js';
 import { writeFully } from '../util/atomic-file.js';
 import { toUtimesSeconds } from '../util/microseconds.js';
 import { toFsPath } from '../util/path-bytes.js';
+import { printable } from '../util/printable.js';
 import { SAFE_CREATE_FLAGS } from '../util/safe-path.js';
 import type { AnchoredRoot } from '../util/safe-path.js';
+import { ClosedDirectories, isClosedError, isClosedMode } from './closed-directories.js';
 import { isGone, readLink } from './fresh-entry.js';
+import { STAGE_PREFIX } from './own-names.js';
 import { listDirectory } from './walk.js';
 
 const OWNER = 0o700;
+/** Far beyond any project, far within a thousand descriptors. */
+const MAX_DEPTH = 200;
 const OWNER_READ = 0o400;
 /** Of a file while it is being filled; its own mode may not let us write. */
 const UNFINISHED = 0o600;
@@ -43,11 +49,32 @@ export type IsKept = (path: string, kind: { readonly isDirectory: boolean }) => 
 
 export class WorkspaceFiles {
   readonly root: AnchoredRoot;
-  /** Directories that had to be opened for the work, with the mode to give back. */
-  readonly #opened = new Map<string, number>();
+  readonly #closed: ClosedDirectories;
+  /** Directories that were too deep to be removed where they were. */
+  readonly #deep: string[] = [];
 
   constructor(root: AnchoredRoot) {
     this.root = root;
+    this.#closed = new ClosedDirectories(root);
+  }
+
+  /**
+   * Runs one operation on a path. Where a directory above it is closed to us, it is opened and the
+   * operation tried again; {@link closeDirectories} gives it its mode back.
+   */
+  reach<T>(path: string, operate: () => T): T {
+    try {
+      return operate();
+    } catch (error) {
+      if (systemErrorCode(error) === 'ENAMETOOLONG') throw tooLong(path, error);
+      if (!isClosedError(error) || !this.#closed.openAbove(path))
+        throw explainWriteError(error, this.root.path);
+      return operate();
+    }
+  }
+
+  lstat(path: string): Stats | undefined {
+    return this.reach(path, () => this.root.lstat(path));
   }
 
   /**
@@ -131,33 +158,30 @@ export class WorkspaceFiles {
     return this.#at(path, (place) => readLink(place));
   }
 
-  /** Makes a directory, open to us alone, unless there is one. Whatever else is there goes. */
+  /**
+   * Makes a directory, open to us alone, or opens the one that is there until it gets its mode. Whatever else
+   * is there goes.
+   */
   makeDirectory(path: string): void {
     const make = (): void => this.#at(path, (place) => mkdirSync(place, { mode: OWNER }));
     try {
       make();
     } catch (error) {
       if (systemErrorCode(error) !== 'EEXIST') throw error;
-      if (this.root.lstat(path)?.isDirectory() === true) return;
+      if (this.lstat(path)?.isDirectory() === true) {
+        this.#closed.open(path);
+        return;
+      }
       this.remove(path);
       make();
     }
   }
 
-  /** Lets us work in a directory that is there, until {@link closeDirectory}. */
-  openDirectory(path: string): void {
-    const mode = (this.root.lstat(path)?.mode ?? OWNER) & 0o777;
-    if ((mode & OWNER) !== OWNER) this.#at(path, (place) => chmodSync(place, OWNER));
-  }
-
   /** Sets a directory's mode. One that would hinder the work is given by {@link closeDirectories}. */
   setDirectoryMode(path: string, mode: number): void {
-    if ((mode & OWNER) !== OWNER) {
-      this.#opened.set(path, mode);
-      return;
-    }
-    this.#opened.delete(path);
-    this.#at(path, (place) => chmodSync(place, mode));
+    const isClosed = isClosedMode(mode);
+    this.#closed.setMode(path, isClosed ? mode : undefined);
+    if (!isClosed) this.#at(path, (place) => chmodSync(place, mode));
   }
 
   /** Removes what is at the path, a directory with all that is in it. Nothing there is no error. */
@@ -170,6 +194,13 @@ export class WorkspaceFiles {
    * nothing is left.
    */
   clear(path: string, isKept: IsKept): boolean {
+    const isCleared = this.#clear(path, isKept);
+    for (let deep = this.#deep.pop(); deep !== undefined; deep = this.#deep.pop())
+      this.#clear(deep, isKept);
+    return isCleared;
+  }
+
+  #clear(path: string, isKept: IsKept): boolean {
     try {
       this.#at(path, (place) => unlinkSync(place));
       return true;
@@ -178,7 +209,7 @@ export class WorkspaceFiles {
       const code = systemErrorCode(error);
       // EISDIR on Linux, EPERM elsewhere.
       if (code !== 'EISDIR' && code !== 'EPERM') throw error;
-      if (this.root.lstat(path)?.isDirectory() !== true) throw error;
+      if (this.lstat(path)?.isDirectory() !== true) throw error;
       return this.#clearDirectory(path, isKept);
     }
   }
@@ -194,7 +225,7 @@ export class WorkspaceFiles {
       if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
       if (!isGone(error)) throw error;
     }
-    this.#opened.delete(path);
+    this.#closed.setMode(path, undefined);
     return true;
   }
 
@@ -206,14 +237,7 @@ export class WorkspaceFiles {
 
   /** Gives directories that were opened for the work their own modes. */
   closeDirectories(): void {
-    // The deepest first: in a closed one nothing below could be reached.
-    const paths = [...this.#opened.keys()].sort((a, b) => b.length - a.length);
-    for (const path of paths) {
-      const mode = this.#opened.get(path);
-      if (mode !== undefined && this.root.lstat(path)?.isDirectory() === true)
-        chmodSync(this.root.at(path), mode);
-    }
-    this.#opened.clear();
+    this.#closed.close();
   }
 
   #openNew(path: string): number {
@@ -245,7 +269,7 @@ export class WorkspaceFiles {
 
   /** Returns the mode that a file had, or undefined where it is readable or no file. */
   #makeReadable(path: string): number | undefined {
-    const stats = this.root.lstat(path);
+    const stats = this.lstat(path);
     if (stats?.isFile() !== true || (stats.mode & OWNER_READ) !== 0) return undefined;
     const mode = stats.mode & 0o777;
     chmodSync(this.root.at(path), mode | OWNER_READ);
@@ -253,47 +277,40 @@ export class WorkspaceFiles {
   }
 
   #clearDirectory(path: string, isKept: IsKept): boolean {
+    if (path.split('/').length > MAX_DEPTH) {
+      this.#bringUp(path);
+      return true;
+    }
     let isEmpty = true;
     const { names, kinds } = this.list(path);
     for (const [index, name] of names.entries()) {
       const child = `${path}/${name}`;
       if (
         isKept(child, { isDirectory: kinds[index] === 'directory' }) ||
-        !this.clear(child, isKept)
+        !this.#clear(child, isKept)
       )
         isEmpty = false;
     }
     return isEmpty && this.removeEmptyDirectory(path);
   }
 
-  /**
-   * Runs one operation on a path. Where a directory above it is closed to us, it is opened and the
-   * operation tried again; its mode is remembered for {@link closeDirectories}.
-   */
   #at<T>(path: string, operate: (place: string | Buffer) => T): T {
-    try {
-      return operate(this.root.at(path));
-    } catch (error) {
-      const code = systemErrorCode(error);
-      const isClosed = code === 'EACCES' || code === 'EPERM';
-      if (!isClosed || !this.#openParents(path)) throw explainWriteError(error, this.root.path);
-      return operate(this.root.at(path));
-    }
+    return this.reach(path, () => operate(this.root.at(path)));
   }
 
-  /** Returns whether anything was opened: if not, trying again is of no use. */
-  #openParents(path: string): boolean {
-    let hasOpened = false;
+  /**
+   * A command can nest directories deeper than descriptors, stack and paths reach. What is that deep is
+   * moved to the top, to be removed from there.
+   */
+  #bringUp(path: string): void {
+    this.reach(path, () => this.#closed.open(path));
+    const shallow = `${STAGE_PREFIX}${randomBytes(6).toString('hex')}`;
+    this.#at(path, (deep) => {
+      // `at` holds good for one call, so the other path is made of what always does.
+      renameSync(deep, `${String(this.root.at(''))}/${shallow}`);
+    });
     this.root.forget();
-    for (let slash = path.indexOf('/'); slash > 0; slash = path.indexOf('/', slash + 1)) {
-      const directory = path.slice(0, slash);
-      const stats = this.root.lstat(directory);
-      if (stats?.isDirectory() !== true || (stats.mode & OWNER) === OWNER) continue;
-      chmodSync(this.root.at(directory), (stats.mode & 0o777) | OWNER);
-      if (!this.#opened.has(directory)) this.#opened.set(directory, stats.mode & 0o777);
-      hasOpened = true;
-    }
-    return hasOpened;
+    this.#deep.push(shallow);
   }
 }
 
@@ -313,6 +330,14 @@ function finishFile(fd: number, attributes: FileAttributes): Stats {
   fchmodSync(fd, attributes.mode);
   futimesSync(fd, seconds, seconds);
   return fstatSync(fd);
+}
+
+/** 255 units of UTF-16 are a name on macOS and Windows; 255 bytes of UTF-8 on Linux. */
+function tooLong(path: string, cause: unknown): RmtxError {
+  const shown = printable(path);
+  return new RmtxError('ERR_RMTX_PATH_INVALID', `${shown} is too long a name for the host`, {
+    cause,
+  });
 }
 
 function missing(path: string): Error {

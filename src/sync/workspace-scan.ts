@@ -81,6 +81,7 @@ export function verifyWorkspace(files: WorkspaceFiles, index: EntryTable): DiskS
     const isEntered = row >= 0 && index.kind(row) === 'directory' && stats.isDirectory();
     if (!isEntered) strangers.push(path);
   }
+  files.closeDirectories();
   return { table: signatures.table(), strangers };
 }
 
@@ -109,12 +110,12 @@ export function settleRacy(
  */
 export function hashWorkspaceFile(files: WorkspaceFiles, path: string): HashedFile | undefined {
   try {
-    return hashFileAt(files.root, path);
+    return files.reach(path, () => hashFileAt(files.root, path));
   } catch (error) {
     if (isGone(error)) return undefined;
     if (systemErrorCode(error) !== 'EACCES') throw error;
     const hashed = files.whileReadable(path, () => hashFileAt(files.root, path));
-    const stats = files.root.lstat(path);
+    const stats = files.lstat(path);
     if (hashed === undefined || stats === undefined) return undefined;
     // Giving the file its mode back was the last change to it.
     return { ...hashed, mode: stats.mode & 0o777, signature: signatureOf(stats, nowUs()) };

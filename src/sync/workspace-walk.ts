@@ -27,6 +27,8 @@ export interface WorkspaceVisitor {
 /** Neither listed nor entered without these. */
 const SEARCHABLE = 0o500;
 const OWNER = 0o700;
+/** The last: a command made directories in directories until no path can name the innermost. */
+const CANNOT_LOOK: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'ENAMETOOLONG']);
 const NO_THROW = { throwIfNoEntry: false } as const;
 
 /**
@@ -81,7 +83,7 @@ class WorkspaceWalk {
     } catch (error) {
       const code = systemErrorCode(error);
       if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-      if (code !== 'EACCES' && code !== 'EPERM') throw error;
+      if (!CANNOT_LOOK.has(code ?? '')) throw error;
       this.#visitor.unreadable(path as WorkspacePath, error);
       return undefined;
     }

@@ -18,7 +18,7 @@ export interface Address {
 export function parseAddress(text: string, defaultPort = DEFAULT_PORT): Address {
   const trimmed = text.trim();
   const match =
-    /^\[(?<v6>[^\]]+)\](?::(?<v6port>\d{1,5}))?$|^(?<name>[^:[\]\s/@]*)(?::(?<port>\d{1,5}))?$/.exec(
+    /^\[(?<v6>[^\]]+)\](?::(?<v6port>\d{1,5}))?$|^(?<name>[^:[\]\s/@]+)(?::(?<port>\d{1,5}))?$/.exec(
       trimmed,
     );
   if (isIP(trimmed) === 6) return { host: trimmed, port: defaultPort };

@@ -14,7 +14,7 @@ const CAUSES: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'no answer: a firewall, or the machine is off or asleep',
 };
 
-/** Plain TCP to an address. */
+/** Plain TCP to an address. The signal also ends what is built on the connection: it destroys it. */
 export function directTcp(address: Address): Transport {
   const description = formatAddress(address);
   return {

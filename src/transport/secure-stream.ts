@@ -93,7 +93,9 @@ function mismatch(options: SecureClientOptions, actual: Fingerprint): RmtxError 
   return new RmtxError(
     'ERR_RMTX_FINGERPRINT_MISMATCH',
     `the machine at ${options.description} is not the paired host (expected ${options.pins?.join(' or ') ?? ''}, got ${actual})`,
-    { hint: 'if the host was set up anew, run rmtx init --host ADDR in the project to pair and pin it again' },
+    {
+      hint: 'if the host was set up anew, run rmtx init --host ADDR in the project to pair and pin it again',
+    },
   );
 }
 

@@ -70,7 +70,8 @@ function decodeWithEscapes(bytes: Buffer): string {
 function utf8SequenceLength(bytes: Buffer, index: number): number {
   const first = bytes[index] ?? 0;
   const second = bytes[index + 1] ?? 0;
-  const isContinuation = (offset: number): boolean => ((bytes[index + offset] ?? 0) & 0xc0) === 0x80;
+  const isContinuation = (offset: number): boolean =>
+    ((bytes[index + offset] ?? 0) & 0xc0) === 0x80;
   if (first < 0x80) return 1;
   if (first >= 0xc2 && first <= 0xdf) return isContinuation(1) ? 2 : 0;
   if (first >= 0xe0 && first <= 0xef) {

@@ -21,8 +21,6 @@ export function printable(text: string): string {
 
 function escapeRawBytes(text: string): string {
   return Array.from(text, (character) =>
-    hasEscapedBytes(character)
-      ? `\\x${(pathToBytes(character)[0] ?? 0).toString(16)}`
-      : character,
+    hasEscapedBytes(character) ? `\\x${(pathToBytes(character)[0] ?? 0).toString(16)}` : character,
   ).join('');
 }

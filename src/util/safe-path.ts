@@ -8,7 +8,15 @@
  * component is checked with lstat right before use, which leaves a race that only a process of the
  * same user can win.
  */
-import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, realpathSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  realpathSync,
+} from 'node:fs';
 import type { Stats } from 'node:fs';
 import path from 'node:path';
 import { RmtxError, systemErrorCode } from '../errors.js';

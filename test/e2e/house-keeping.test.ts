@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { Rig } from '../support/rig.js';
@@ -94,7 +94,7 @@ describe('contexts', () => {
     const result = await client.rmtx(args);
     assert.equal(result.code, 1);
     assert.equal(result.text, `deleted\t${context.id}\t${context.name}\n`);
-    assert.match(result.stderr, /^rmtx: error: no context no-such-context\nrmtx: hint: rmtx context list/);
+    assert.match(result.stderr, /^rmtx: error: the host has no context no-such-context [^\n]*\nrmtx: hint: rmtx context list/);
     const inJson = await client.rmtx([...args, '--json']);
     assert.equal(inJson.code, 1);
     assert.deepEqual(JSON.parse(inJson.text), { deleted: [], not_found: [NO_SUCH_ID, context.id] });
@@ -170,6 +170,11 @@ describe('cache prune', () => {
     const gone = client.project({}, { host });
     await ran(gone);
     rmSync(gone.root, { recursive: true });
+    // What a transfer that was cut leaves.
+    const [store = ''] = readdirSync(path.join(host.stateDirectory, 'blobs'));
+    const partial = path.join(host.stateDirectory, 'blobs', store, 'partial');
+    mkdirSync(partial, { recursive: true });
+    writeFileSync(path.join(partial, 'ab'.repeat(32)), 'the first half');
 
     const prune = (...flags: string[]): Promise<Result> =>
       client.rmtx(['cache', 'prune', '--host', host.address, ...flags]);
@@ -179,6 +184,7 @@ describe('cache prune', () => {
     const total = lines.pop() ?? '';
     assert.ok(lines.some((line) => line.startsWith(`would-delete\tproject\t${gone.root}\t`)));
     assert.ok(lines.some((line) => /^would-delete\tblob\tblake3:[0-9a-f]{64}\t\//.test(line)));
+    assert.ok(lines.some((line) => line.startsWith(`would-delete\tpartial\t${'ab'.repeat(32)}\t`)));
     assert.match(total, new RegExp(`^would-delete\\t${lines.length}\\tbytes=\\d+$`));
     assert.equal((await prune('--dry-run')).text, planned.text);
 
@@ -189,7 +195,26 @@ describe('cache prune', () => {
       assert.ok(deleted.length > 0 && bytes > 0, side);
     }
     assert.equal((await prune()).text, 'deleted\t0\tbytes=0\n');
+    assert.deepEqual(readdirSync(partial), []);
     await ran(project, 'grep -q new old.txt && test "$(wc -l < made.txt)" -eq 1000');
+  });
+
+  test('leaves alone what a run that goes on may need, and says so', async () => {
+    await using rig = new Rig();
+    const project = await rig.project();
+    const { client } = project;
+    const running = client.start(['exec', '--', 'sh', '-c', 'echo started; cat'], {
+      cwd: project.root,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    await running.says(/started/);
+    const pruned = await client.rmtx(['cache', 'prune']);
+    assert.deepEqual([pruned.code, pruned.text], [0, 'deleted\t0\tbytes=0\n']);
+    assert.match(pruned.stderr, /^rmtx: a run is going on/);
+    assert.equal((await client.rmtx(['cache', 'prune', '-q'])).stderr, '');
+    running.child.stdin?.end();
+    assert.equal((await running.ended).code, 0);
+    assert.equal((await client.rmtx(['cache', 'prune'])).stderr, '');
   });
 
   test('says what was freed here also where the host cannot be reached', async () => {
@@ -386,6 +411,18 @@ describe('host status', () => {
   });
 });
 
+test('the name of a host moves no cursor', async () => {
+  await using rig = new Rig();
+  const host = await rig.host({ args: ['--name', 'a\u001b[31mb\tc'] });
+  const client = await rig.pairedClient(host);
+  for (const args of [['ping'], ['hosts'], ['hosts', '--json']]) {
+    const { code, text } = await client.rmtx(args);
+    assert.equal(code, 0);
+    assert.doesNotMatch(text, /\u001b/);
+    if (args[0] === 'ping') assert.equal(text.split('\t').length, 4, text);
+  }
+});
+
 describe('host pair-code', () => {
   const LINE = new RegExp(
     `^code=\\d{8} host=\\S+ fingerprint=${FINGERPRINT} expires=(${ISO_TIME})\n$`,
@@ -457,13 +494,3 @@ describe('host pair-code', () => {
   });
 });
 
-test('a host started with other letters in its name shows them only where they are harmless', async () => {
-  await using rig = new Rig();
-  const host = await rig.host({ args: ['--name', 'a\u001b[31mb c'] });
-  const client = await rig.pairedClient(host);
-  for (const args of [['ping'], ['hosts']]) {
-    const { text } = await client.rmtx(args);
-    assert.doesNotMatch(text, /\u001b/);
-  }
-  writeFileSync(path.join(client.home, 'note'), '');
-});

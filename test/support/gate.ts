@@ -15,14 +15,19 @@ export class Gate implements AsyncDisposable {
   /** For a shell script: arrives here and waits. Fails at once where the gate is gone. */
   readonly command: string;
   readonly #server = net.createServer();
-  readonly #waiting: Socket[] = [];
+  readonly #waiting = new Set<Socket>();
 
   private constructor(address: string) {
     this.command = `'${process.execPath}' '${fixture('wait-at-gate.mjs')}' '${address}'`;
     this.#server.on('connection', (socket) => {
       // A command that was killed there.
       socket.on('error', () => undefined);
-      this.#waiting.push(socket);
+      socket.on('close', () => {
+        this.#waiting.delete(socket);
+        this.#server.emit('departure');
+      });
+      socket.resume();
+      this.#waiting.add(socket);
       this.#server.emit('arrival');
     });
   }
@@ -39,16 +44,22 @@ export class Gate implements AsyncDisposable {
 
   /** Resolves when so many commands stand here; rejects where the run ends before. */
   async arrived(running: RunningRmtx, count = 1): Promise<void> {
-    while (this.#waiting.length < count) {
+    while (this.#waiting.size < count) {
       const first = await Promise.race([once(this.#server, 'arrival'), running.ended]);
-      if ('stderr' in first && this.#waiting.length < count)
+      if ('stderr' in first && this.#waiting.size < count)
         throw new Error(`ended before the gate (${String(first.code)}): ${first.stderr}`);
     }
   }
 
   /** Lets those go on that stand here now. */
   open(): void {
-    for (const socket of this.#waiting.splice(0)) socket.end();
+    for (const socket of this.#waiting) socket.end();
+    this.#waiting.clear();
+  }
+
+  /** Resolves when all that stood here were ended by somebody. */
+  async abandoned(): Promise<void> {
+    while (this.#waiting.size > 0) await once(this.#server, 'departure');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -15,7 +15,6 @@ import { BlobRequestDecoder, encodeRequest } from '../../src/protocol/blob-reque
 import type { BlobRequest } from '../../src/protocol/blob-requests.js';
 import { parseClientMessage } from '../../src/protocol/client-message-codec.js';
 import { PeerConnection } from '../../src/protocol/connection.js';
-import type { ConnectionEnd } from '../../src/protocol/connection.js';
 import { encodeHostMessage } from '../../src/protocol/host-message-codec.js';
 import { Inbox } from '../../src/protocol/inbox.js';
 import {
@@ -31,6 +30,7 @@ import { ChangeDecoder, encodeChange } from '../../src/sync/change-codec.js';
 import { EntryTable } from '../../src/sync/entry-table.js';
 import type { ManifestChange, ManifestId } from '../../src/sync/entry.js';
 import { TableMerger } from '../../src/sync/table-changes.js';
+import { fingerprintOfCertificate } from '../../src/trust/fingerprint.js';
 import { loadOrCreateIdentity } from '../../src/trust/identity.js';
 import { saveKnownHost } from '../../src/trust/known-hosts.js';
 import { ByteWriter } from '../../src/util/bytes.js';
@@ -45,6 +45,9 @@ type RunOpened = Extract<HostMessage, { type: 'run_opened' }>;
 type ChangeSet = Extract<HostMessage, { type: 'change_set' }>;
 type Start = Extract<ClientMessage, { type: 'start' }>;
 
+/** The longest that a timer of Node can be. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 export class LyingHost implements AsyncDisposable {
   readonly #rig: Rig;
   readonly #server: tls.Server;
@@ -52,11 +55,13 @@ export class LyingHost implements AsyncDisposable {
   readonly fingerprint;
   #script: Script = () => Promise.resolve();
   #control: SocketScript = (socket) => socket.destroy();
-  /** How the last connection's script and connection ended. */
-  last: Promise<ConnectionEnd> | undefined;
+  /** By the client's fingerprint, before the script for everybody. */
+  readonly #scripts = new Map<string, Script>();
+  readonly #heartbeatIntervalMs: number;
 
-  private constructor(rig: Rig) {
+  private constructor(rig: Rig, heartbeatIntervalMs: number) {
     this.#rig = rig;
+    this.#heartbeatIntervalMs = heartbeatIntervalMs;
     const identity = loadOrCreateIdentity(path.join(rig.newDirectory('lying-host'), 'identity'));
     this.fingerprint = identity.fingerprint;
     this.#server = tls.createServer(
@@ -79,8 +84,12 @@ export class LyingHost implements AsyncDisposable {
     this.#server.on('tlsClientError', () => undefined);
   }
 
-  static async start(rig: Rig): Promise<LyingHost> {
-    const host = new LyingHost(rig);
+  /** Without heartbeats it gives no sign of life of its own. */
+  static async start(
+    rig: Rig,
+    options: { readonly hasHeartbeats: boolean } = { hasHeartbeats: true },
+  ): Promise<LyingHost> {
+    const host = new LyingHost(rig, options.hasHeartbeats ? 5000 : MAX_TIMER_MS);
     await new Promise<void>((resolve) => host.#server.listen(0, '127.0.0.1', resolve));
     return host;
   }
@@ -117,6 +126,13 @@ export class LyingHost implements AsyncDisposable {
     this.#script = script;
   }
 
+  /** What to do with the connections of this project's client, for tests with several at once. */
+  serveClientOf(project: RigProject, script: Script): void {
+    const home = { directory: path.join(project.client.home, '.rmtx') };
+    const { fingerprint } = loadOrCreateIdentity(identityDirectory(home));
+    this.#scripts.set(fingerprint, script);
+  }
+
   /** What to do with each connection of the control API. */
   serveControl(script: SocketScript): void {
     this.#control = script;
@@ -128,10 +144,13 @@ export class LyingHost implements AsyncDisposable {
       this.#control(socket);
       return;
     }
-    const visit = new LyingVisit(new PeerConnection(socket), socket);
-    // A script ends with the connection at the latest: what it then waits for never comes.
-    this.#script(visit).catch(() => undefined);
-    this.last = visit.connection.closed;
+    const connection = new PeerConnection(socket, {
+      heartbeatIntervalMs: this.#heartbeatIntervalMs,
+    });
+    const client = fingerprintOfCertificate(socket.getPeerX509Certificate());
+    const script = this.#scripts.get(client ?? '') ?? this.#script;
+    // It ends with the connection at the latest: what it then waits for never comes.
+    script(new LyingVisit(connection, socket)).catch(() => undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -199,7 +218,8 @@ export class LyingVisit {
 
   /** Takes rules and the manifest of a round. */
   async takeManifest(round = 0): Promise<void> {
-    if (round === 0) for await (const piece of this.connection.openReceive(CHANNEL.rules)) void piece;
+    if (round === 0)
+      for await (const piece of this.connection.openReceive(CHANNEL.rules)) void piece;
     const { base } = await this.expect('manifest');
     const decoder = new ChangeDecoder();
     const merger = new TableMerger(base === null ? EntryTable.empty : this.table);
@@ -251,7 +271,12 @@ export class LyingVisit {
   }
 
   exit(outcome: CommandOutcome = { kind: 'exited', code: 0 }, lies: object = {}): void {
-    const exited = { type: 'exited', durationMs: 1, sweptProcesses: 0, isOutputCut: false } as const;
+    const exited = {
+      type: 'exited',
+      durationMs: 1,
+      sweptProcesses: 0,
+      isOutputCut: false,
+    } as const;
     this.sayRaw({ ...encodeHostMessage({ ...exited, outcome }), ...lies });
   }
 

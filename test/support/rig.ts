@@ -104,7 +104,12 @@ export class Rig implements AsyncDisposable {
 
   /** Starts a host and waits until it listens. */
   async host(
-    options: { readonly stateDirectory?: string; readonly args?: readonly string[] } = {},
+    options: {
+      readonly stateDirectory?: string;
+      readonly args?: readonly string[];
+      /** A program and its arguments that starts the host as its last arguments say. */
+      readonly wrap?: readonly string[];
+    } = {},
   ): Promise<RigHost> {
     const stateDirectory = options.stateDirectory ?? this.newDirectory('host');
     const process_ = this.start(
@@ -118,7 +123,10 @@ export class Rig implements AsyncDisposable {
         'box',
         ...(options.args ?? []),
       ],
-      { home: this.newDirectory('host-home') },
+      {
+        home: this.newDirectory('host-home'),
+        ...(options.wrap === undefined ? {} : { wrap: options.wrap }),
+      },
     );
     const match = await process_.says(/listening on (\S+)/);
     return new RigHost({ rig: this, running: process_, address: match[1] ?? '', stateDirectory });

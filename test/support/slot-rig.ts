@@ -1,13 +1,5 @@
 /** A slot on real disk and a client in memory that talks to its session. */
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -50,8 +42,7 @@ export class SlotRig implements Disposable {
 
   constructor(parent = tmpdir()) {
     this.directory = mkdtempSync(path.join(parent, 'rmtx-slot-'));
-    this.#contents = path.join(this.directory, 'client');
-    mkdirSync(this.#contents);
+    this.#contents = mkdtempSync(path.join(tmpdir(), 'rmtx-client-'));
     this.options = {
       slotDirectory: path.join(this.directory, 'slot'),
       workspacePath: path.join(this.directory, 'workspace'),
@@ -111,6 +102,7 @@ export class SlotRig implements Disposable {
     let received = 0;
     const asked = [requests];
     const sender = new BlobSender({ open: (digest) => this.#openBlob(digest) }, (bytes) => {
+      received += bytes.length;
       const result = session.pushBlobs(Uint8Array.from(bytes));
       if (result.requests !== undefined) asked.push(result.requests);
       gone.push(...result.gone);
@@ -185,7 +177,8 @@ export class SlotRig implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.directory, { recursive: true, force: true });
+    for (const directory of [this.directory, this.#contents])
+      rmSync(directory, { recursive: true, force: true });
   }
 
   #openBlob(digest: Digest): { fd: number } | undefined {

@@ -22,8 +22,14 @@ export async function run({ flags }: Invocation): Promise<number> {
   const total = String(local.deleted.length + host.deleted.length);
   process.stdout.write(
     isJson
-      ? jsonDocument({ dry_run: isDryRun, local, host })
+      ? jsonDocument({
+          dry_run: isDryRun,
+          local,
+          host: { deleted: host.deleted, bytes: host.bytes, in_use: host.isInUse },
+        })
       : tabLine(verb, total, `bytes=${local.bytes + host.bytes}`),
   );
+  if (host.isInUse && !isJson && !flags.has('quiet'))
+    process.stderr.write('rmtx: a run is going on, so nothing was looked at on the host\n');
   return 0;
 }

@@ -4,7 +4,6 @@ import { RmtxError } from '../../errors.js';
 import { printable } from '../../util/printable.js';
 import { formatSize } from '../../util/units.js';
 import type { FlagValues, Invocation } from '../arguments.js';
-import { EXIT_FAILED } from '../exit-code.js';
 import { jsonDocument } from '../report/json.js';
 import { renderTable, tabLine } from '../report/text.js';
 import { targetOf } from '../target.js';
@@ -60,13 +59,20 @@ async function remove(flags: FlagValues, ids: readonly string[]): Promise<number
     );
   const wanted = flags.has('current') ? 'current' : [...ids];
   const { deleted, notFound } = await deleteContexts(targetOf(flags), wanted);
-  for (const id of notFound) process.stderr.write(`rmtx: not found: ${printable(id)}\n`);
+  const isNothing = deleted.length + notFound.length === 0;
   process.stdout.write(
     flags.has('json')
       ? jsonDocument({ deleted: deleted.map(named), not_found: notFound })
-      : deletedLines(deleted),
+      : isNothing
+        ? tabLine('deleted', '0')
+        : deletedLines(deleted),
   );
-  return notFound.length > 0 ? EXIT_FAILED : 0;
+  if (notFound.length === 0) return 0;
+  throw new RmtxError(
+    'ERR_RMTX_CONTEXT_NOT_FOUND',
+    `the host has no context ${notFound.map((id) => printable(id)).join(', ')} of this client`,
+    { hint: 'rmtx context list shows their ids' },
+  );
 }
 
 async function prune(flags: FlagValues): Promise<number> {

@@ -61,12 +61,14 @@ function runOptions({ flags, operands }: Invocation): RunOptions {
   const timeoutMs = flags.durationMs('timeout');
   if (timeoutMs === 0)
     throw new RmtxError('ERR_RMTX_BAD_FLAG', '--timeout must be more than nothing');
+  // Wrong usage is said before anything that is wrong with the place.
+  const env = requestedEnvironment(flags.list('env'), process.env);
   return {
     config: resolveConfig({ cwd: nearestDirectory(cwd), configPath: flags.text('config') }),
     home: openClientHome(),
     command: operands,
     cwd,
-    env: requestedEnvironment(flags.list('env'), process.env),
+    env,
     host: flags.text('host'),
     timeoutMs,
     hasSyncBack: !flags.has('no-sync-back'),

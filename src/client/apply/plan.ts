@@ -5,6 +5,7 @@ import type { Digest } from '../../store/digest.js';
 import type { EntryTable } from '../../sync/entry-table.js';
 import { parentOf } from '../../sync/entry.js';
 import type { DirectoryEntry, Entry, Problem, WorkspacePath } from '../../sync/entry.js';
+import { isRefusedFromHost } from '../../sync/own-names.js';
 import { reconcile } from '../../sync/reconcile.js';
 import type { ConflictKind, Decision } from '../../sync/reconcile.js';
 import type { SyncRules } from '../../sync/rules.js';
@@ -250,14 +251,27 @@ class Planner {
   /** A file whose content the run left under another name only moved, and does not count. */
   #brake(): HeldDeletions | undefined {
     if (this.#options.allowMassDelete) return undefined;
-    const manifestFiles = this.#options.table.fileCount;
     const lost = this.#deletions.filter(
       ({ digest }) => digest === undefined || !this.#theirContent.has(digest),
     );
     const [first] = lost;
+    const manifestFiles = this.#filesToLose(lost.length);
     if (first === undefined || !isMassDelete(lost.length, manifestFiles)) return undefined;
     this.#lists.dropDeletions();
     return { count: this.#deletions.length, firstPath: first.path, manifestFiles };
+  }
+
+  /** The project's files; where these deletions are all that a host may delete, exactly those. */
+  #filesToLose(deletions: number): number {
+    const { table } = this.#options;
+    let count = 0;
+    for (let row = 0; row < table.length; row++) {
+      // Settings and what is in `.git` stay in any case, so they are nothing that was spared.
+      if (table.kind(row) === 'directory' || isRefusedFromHost(table.path(row))) continue;
+      count += 1;
+      if (count > deletions) return table.fileCount;
+    }
+    return count;
   }
 
   #problem({ path }: CheckedChange, code: Problem['code'], message: string): void {

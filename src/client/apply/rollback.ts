@@ -113,7 +113,8 @@ function undoCreation(bench: Workbench, operation: Write, { number, isSure }: Un
   const { root } = bench;
   const { path, entry, staged } = operation;
   const now = look(root, path);
-  if (now === undefined || now === 'blocked') return true;
+  // A write makes no directory: one that is here is from before, or somebody else's.
+  if (now === undefined || now === 'blocked' || now.isDirectory()) return true;
   const waiting = bench.area(staged.area).lstat(staged.slot);
   // Still in the stage, and another file: then what is at the path was never ours.
   if (waiting !== undefined && (entry.kind === 'symlink' || waiting.ino !== now.ino))

@@ -8,6 +8,7 @@ import {
   lstatSync,
   mkdirSync,
   readFileSync,
+  readdirSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -211,6 +212,32 @@ describe('capture', () => {
     using again = rig.open();
     again.verify();
     assert.ok(rig.announce(again, next, { base: next }).length > 0, 'a is asked for again');
+  });
+
+  test('survives directories in directories beyond all limits', async () => {
+    using rig = new SlotRig();
+    const { session, next } = await prepared(rig, { a: 'one', d: '/' });
+    const program = `
+      const { mkdirSync, writeFileSync } = require('node:fs');
+      for (let depth = 0; depth < 3000; depth++) {
+        mkdirSync('nested');
+        process.chdir('nested');
+        if (depth % 500 === 0) writeFileSync('file', 'text');
+      }`;
+    execFileSync(process.execPath, ['-e', program], { cwd: rig.at('d') });
+    const { problems } = rig.collect(session);
+    assert.deepEqual(
+      problems.map(({ code }) => code),
+      ['refused'],
+    );
+    const merged = applyChanges(next, readFileSync(rig.changeSetFile));
+    assert.ok(merged.length > 500);
+    session.acknowledge();
+    session[Symbol.dispose]();
+    // The client does not want it.
+    await rig.run(next, { base: merged });
+    assert.deepEqual(readdirSync(rig.at('d')), []);
+    assert.deepEqual(readdirSync(rig.workspace).sort(), ['a', 'd']);
   });
 
   test('makes a file of its own of each name that a file has', async () => {

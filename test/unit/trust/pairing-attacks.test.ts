@@ -166,7 +166,7 @@ describe('guessing', () => {
       assert.equal((await rogue.receive()).type, 'share');
       rogues.push(rogue);
     }
-    await refusalOfHonestClient(host, 'ERR_RMTX_PAIRING_FAILED');
+    await refusalOfHonestClient(host, 'ERR_RMTX_PAIRING_BUSY');
     for (const rogue of rogues) rogue.wire.destroy();
     await Promise.all(served);
     const channels = memoryChannels();

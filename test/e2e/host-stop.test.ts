@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { PeerConnection } from '../../src/protocol/connection.js';
+import { secureAsClient } from '../../src/transport/secure-stream.js';
+import { directTcp } from '../../src/transport/direct-tcp.js';
+import { loadIdentity } from '../../src/trust/identity.js';
+import { Rig } from '../support/rig.js';
+import type { RigClient, RigHost, RunningRmtx } from '../support/rig.js';
+import { processesWith, uniqueSeconds } from '../support/processes.js';
+
+const noProc = existsSync('/proc/self/cmdline') ? false : 'needs /proc';
+
+/** A run that has started and lasts until something ends it. */
+async function startRun(
+  rig: Rig,
+  script: string,
+): Promise<{ host: RigHost; client: RigClient; root: string; running: RunningRmtx }> {
+  const project = await rig.project({ 'kept.txt': 'as it was' });
+  const { host, client, root } = project;
+  const running = client.start(['exec', '--', 'sh', '-c', `${script}`], { cwd: root });
+  await running.says(/started/);
+  return { host, client, root, running };
+}
+
+describe('a host that is asked to stop', () => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    test(`${signal} ends an idle one with 0, and nothing of it is left but its state`, async () => {
+      await using rig = new Rig();
+      const host = await rig.host();
+      const client = await rig.pairedClient(host);
+      assert.equal((await client.rmtx(['ping'])).code, 0);
+      host.running.child.kill(signal);
+      const ended = await host.running.ended;
+      assert.deepEqual([ended.code, ended.signal], [0, null], ended.stderr);
+      assert.equal(ended.text, `listening on ${host.address}\n`);
+      assert.equal(existsSync(path.join(host.stateDirectory, 'control.sock')), false);
+      const again = await rig.host({ stateDirectory: host.stateDirectory });
+      assert.equal((await client.rmtx(['ping', '--host', again.address])).code, 0);
+    });
+
+  test('ends its runs and everything of theirs; their clients get 125 and the reason', { skip: noProc }, async () => {
+    await using rig = new Rig();
+    const seconds = uniqueSeconds();
+    const script = `echo changed > kept.txt; setsid sleep ${seconds} & (sleep ${seconds} &); echo started; sleep ${seconds}`;
+    const { host, client, root, running } = await startRun(rig, script);
+    assert.equal(processesWith(seconds).length, 3);
+    const stopped = await host.stop();
+    assert.equal(stopped.code, 0, stopped.stderr);
+    assert.deepEqual(processesWith(seconds), []);
+    const ended = await running.ended;
+    assert.equal(ended.code, 125);
+    assert.match(ended.stderr, /^rmtx: error: the host is shutting down/m);
+    assert.equal(readFileSync(path.join(root, 'kept.txt'), 'utf8'), 'as it was');
+    assert.deepEqual(readdirSync(path.join(host.stateDirectory, 'runs')), []);
+
+    const again = await rig.host({ stateDirectory: host.stateDirectory });
+    assert.doesNotMatch(again.running.stderr, /cut off/);
+    const after = await client.rmtx(['exec', '--host', again.address, '--', 'cat', 'kept.txt'], {
+      cwd: root,
+    });
+    assert.deepEqual([after.code, after.text], [0, 'as it was'], after.stderr);
+  });
+
+  test('lets a command clean up, and ends one that will not listen', { skip: noProc }, async () => {
+    await using rig = new Rig();
+    const seconds = uniqueSeconds();
+    const cleaned = path.join(rig.directory, 'cleaned');
+    const tidy = `trap 'touch ${cleaned}; exit 0' INT TERM; echo started; sleep ${seconds} & wait`;
+    const deaf = `trap '' INT TERM; echo started; sleep ${seconds}; sleep ${seconds}`;
+    const { host, client, root, running } = await startRun(rig, tidy);
+    const second = client.start(['exec', '--', 'sh', '-c', deaf], { cwd: root });
+    await second.says(/started/);
+    assert.equal((await host.stop()).code, 0);
+    assert.equal(existsSync(cleaned), true);
+    assert.deepEqual(processesWith(seconds), []);
+    assert.equal((await running.ended).code, 125);
+    assert.equal((await second.ended).code, 125);
+  });
+
+  test('a second SIGINT ends it at once; the next start ends what it left', { skip: noProc }, async () => {
+    await using rig = new Rig();
+    const seconds = uniqueSeconds();
+    const { host, running } = await startRun(
+      rig,
+      `trap '' INT TERM; echo started; sleep ${seconds}; sleep ${seconds}`,
+    );
+    host.running.child.kill('SIGINT');
+    await host.running.says(/stopping/);
+    host.running.child.kill('SIGINT');
+    assert.equal((await host.running.ended).code, 130);
+    assert.equal((await running.ended).code, 125);
+    await rig.host({ stateDirectory: host.stateDirectory });
+    assert.deepEqual(processesWith(seconds), []);
+  });
+
+  test('does not wait for a client that is in the midst of its preparations', async () => {
+    await using rig = new Rig();
+    const host = await rig.host();
+    const client = await rig.pairedClient(host);
+    const identity = loadIdentity(path.join(client.home, '.rmtx', 'identity'));
+    assert.ok(identity);
+    const stream = await directTcp({ host: '127.0.0.1', port: host.port }).dial({
+      timeoutMs: 5000,
+    });
+    const { socket } = await secureAsClient({
+      stream,
+      identity,
+      alpn: 'rmtx/1',
+      pins: undefined,
+      timeoutMs: 5000,
+      description: 'the host',
+    });
+    const connection = new PeerConnection(socket);
+    const messages: { type: string; code?: string }[] = [];
+    const opened = new Promise<void>((resolve) =>
+      connection.receiveMessages((message) => {
+        messages.push(message as { type: string });
+        if (messages.at(-1)?.type === 'run_opened') resolve();
+      }),
+    );
+    connection.send({ type: 'hello', protocol_min: 1, protocol_max: 1, version: '0.0.0' });
+    connection.send({
+      type: 'run_open',
+      run_id: 'r0000000000000000',
+      context_key: '0'.repeat(32),
+      context_name: 'x',
+      label: '',
+    });
+    await opened;
+    assert.equal((await host.stop()).code, 0);
+    await connection.closed;
+    assert.equal(messages.at(-1)?.code, 'ERR_RMTX_HOST_STOPPING');
+  });
+});
+
+describe('a host that is killed', () => {
+  test('during a run: the client says so, the next host ends what is left, the next run works', { skip: noProc }, async () => {
+    await using rig = new Rig();
+    const seconds = uniqueSeconds();
+    const { host, client, root, running } = await startRun(
+      rig,
+      `echo changed > kept.txt; echo made > made.txt; setsid sleep ${seconds} & echo started; sleep ${seconds}`,
+    );
+    await host.kill();
+    const ended = await running.ended;
+    assert.equal(ended.code, 125);
+    assert.match(ended.stderr, /^rmtx: error: the connection .*was lost/m);
+    assert.equal(processesWith(seconds).length, 2);
+    assert.deepEqual(readdirSync(root).sort(), ['.rmtx.json', 'kept.txt']);
+
+    const again = await rig.host({ stateDirectory: host.stateDirectory });
+    assert.deepEqual(processesWith(seconds), []);
+    assert.match(again.running.stderr, /run r[0-9a-z]{16} was cut off by the host's end; [23] processes ended/);
+    assert.deepEqual(readdirSync(path.join(host.stateDirectory, 'runs')), []);
+    const after = await client.rmtx(
+      ['exec', '--host', again.address, '--', 'sh', '-c', 'cat kept.txt; ls'],
+      { cwd: root },
+    );
+    assert.deepEqual([after.code, after.text], [0, 'as it waskept.txt\n'], after.stderr);
+  });
+
+  test('its lock goes with it, and a start guard that it left is taken over', async () => {
+    await using rig = new Rig();
+    const host = await rig.host();
+    await host.kill();
+    assert.ok(existsSync(path.join(host.stateDirectory, 'control.sock')));
+    writeFileSync(path.join(host.stateDirectory, 'control.sock.starting'), '999999999');
+    const status = await host.admin('status');
+    assert.match(status.text, /^running +no$/m);
+    const again = await rig.host({ stateDirectory: host.stateDirectory });
+    assert.match((await again.admin('status')).text, /^running +yes/m);
+    assert.equal((await again.stop()).code, 0);
+  });
+});
+
+test('a state directory with a path too long for a socket works like any other', async () => {
+  await using rig = new Rig();
+  const stateDirectory = path.join(rig.newDirectory('host'), 'long'.repeat(25), 'state');
+  mkdirSync(stateDirectory, { recursive: true });
+  const host = await rig.host({ stateDirectory });
+  const client = await rig.pairedClient(host);
+  const project = client.project({}, { host });
+  assert.equal((await project.exec(['true'])).code, 0);
+  assert.match((await host.admin('status')).text, /^running +yes/m);
+  const second = rig.start(['host', '--listen', '127.0.0.1:0', '--state-dir', stateDirectory], {
+    home: rig.newDirectory('home'),
+    // Where temporary files go is each process's own affair; whose the directory is, is not.
+    env: { TMPDIR: rig.newDirectory('tmp'), XDG_RUNTIME_DIR: rig.newDirectory('run') },
+  });
+  const refused = await second.ended;
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /another rmtx host uses this state directory/);
+  assert.equal((await host.stop()).code, 0);
+});

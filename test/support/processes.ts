@@ -1,0 +1,27 @@
+/** Finding the processes of a test by something that only they have in their command line. */
+import { readFileSync, readdirSync } from 'node:fs';
+
+let marks = 0;
+
+/** Seconds for `sleep`, over a day, that no other process of this machine sleeps. */
+export function uniqueSeconds(): string {
+  marks += 1;
+  return `99999.${process.pid}${String(marks).padStart(3, '0')}`;
+}
+
+/** The ids of living processes with this argument. */
+export function processesWith(argument: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => argumentsOf(pid).includes(argument))
+    .map(Number);
+}
+
+/** Empty for one that is gone or dead. */
+function argumentsOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import type { SpawnSyncOptions } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { WorkspaceSlot } from '../../../src/host/workspace-slot.js';
+import { warmUp } from '../../../src/host/workspace-warm-up.js';
+import { encodeChange } from '../../../src/sync/change-codec.js';
+import type { Entry } from '../../../src/sync/entry.js';
+import { encodeRuleSources } from '../../../src/sync/rule-sources.js';
+import { ByteWriter } from '../../../src/util/bytes.js';
+import { closedDirectoriesScript } from '../../support/closed-directories.js';
+import { entriesOfTree, readTree } from '../../support/disk-tree.js';
+import { fullDiskScript } from '../../support/full-disk.js';
+import { killedSessionScript, killedTree } from '../../support/killed-session.js';
+import { directoryEntry, fileEntry, symlinkEntry, tableOf } from '../../support/entries.js';
+import { PLAIN_RULES, SlotRig, treeOf } from '../../support/slot-rig.js';
+
+const NOBODY = 65534;
+
+describe('a workspace session', () => {
+  test('refuses a manifest that is not the one announced, and has changed nothing', async () => {
+    using rig = new SlotRig();
+    const next = rig.manifestOf(treeOf({ a: 'one' }));
+    await rig.run(next);
+    using session = rig.open();
+    session.verify();
+    const other = rig.manifestOf(treeOf({ b: 'two' }));
+    session.beginManifest({ fromBase: true, rules: encodeRuleSources(PLAIN_RULES) });
+    assert.throws(() => session.finishManifest(other.manifestId), {
+      code: 'ERR_RMTX_MANIFEST_MISMATCH',
+    });
+    assert.deepEqual(readdirSync(rig.workspace), ['a']);
+  });
+
+  const hostile: [string, Entry[]][] = [
+    ['a file below a link', [symlinkEntry('l', '/tmp'), fileEntry('l/x', '')]],
+    ['a file below a file', [fileEntry('f', ''), fileEntry('f/x', '')]],
+    ['a file below nothing', [directoryEntry('d'), fileEntry('e/x', '')]],
+  ];
+  for (const [title, entries] of hostile)
+    test(`refuses ${title} before anything is written`, () => {
+      using rig = new SlotRig();
+      using session = rig.open();
+      session.verify();
+      assert.throws(() => rig.announce(session, tableOf(entries)), {
+        code: 'ERR_RMTX_BAD_MESSAGE',
+      });
+      assert.deepEqual(readdirSync(rig.workspace), []);
+    });
+
+  test('refuses a file that is left below a link that took the place of its directory', async () => {
+    using rig = new SlotRig();
+    const before = tableOf([directoryEntry('d'), directoryEntry('d/e')]);
+    await rig.run(before);
+    using session = rig.open();
+    session.verify();
+    session.beginManifest({ fromBase: true, rules: encodeRuleSources(PLAIN_RULES) });
+    const writer = new ByteWriter();
+    encodeChange(writer, { type: 'upsert', entry: symlinkEntry('d', '/etc') });
+    session.pushManifest(writer.take());
+    const after = tableOf([symlinkEntry('d', '/etc'), directoryEntry('d/e')]);
+    assert.throws(() => session.finishManifest(after.manifestId), {
+      code: 'ERR_RMTX_BAD_MESSAGE',
+      message: /d\/e/,
+    });
+  });
+
+  test('refuses what a host without regard for case cannot hold', async () => {
+    using rig = new SlotRig();
+    const next = rig.manifestOf(treeOf({ Makefile: 'one', makefile: 'two' }));
+    using session = rig.open();
+    session.verify();
+    const slot = new WorkspaceSlot(rig.options.slotDirectory, rig.workspace);
+    if (slot.isCaseInsensitive())
+      assert.throws(() => rig.announce(session, next), { code: 'ERR_RMTX_NAME_COLLISION' });
+    else await rig.bring(session, next);
+    const names = readdirSync(rig.workspace);
+    assert.deepEqual(
+      names.filter((name) => name.startsWith('.rmtx')),
+      [],
+    );
+  });
+
+  test('leaves what was sent to the next run when it is put back before the command began', async () => {
+    using rig = new SlotRig();
+    const next = rig.manifestOf(treeOf({ a: 'one' }));
+    {
+      using session = rig.open();
+      session.verify();
+      await rig.serve(session, rig.announce(session, next));
+      session.restore();
+    }
+    using session = rig.open();
+    session.verify();
+    assert.equal(rig.announce(session, next).length, 0);
+  });
+
+  test('removes what a crash left on its way', () => {
+    using rig = new SlotRig();
+    const slot = new WorkspaceSlot(rig.options.slotDirectory, rig.workspace);
+    rmSync(slot.stagingDirectory, { recursive: true, force: true });
+    using session = rig.open();
+    session.verify();
+    writeFileSync(path.join(rig.options.slotDirectory, 'staging'), '');
+    session.verify();
+    assert.deepEqual(readdirSync(rig.options.slotDirectory), []);
+  });
+
+  test('is exact in the next run after the host was killed at any point', async () => {
+    for (const steps of [1, 2, 9, 40, 75, 140]) {
+      using rig = new SlotRig();
+      const child = spawn(process.execPath, [killedSessionScript, JSON.stringify(rig.options)]);
+      let said = 0;
+      for await (const piece of child.stdout) {
+        said += (piece as Buffer).length;
+        if (said >= steps) child.kill('SIGKILL');
+      }
+      const tree = killedTree(steps);
+      await rig.run(rig.manifestOf(tree));
+      assert.deepEqual(
+        entriesOfTree(readTree(rig.workspace)).map(withoutTime),
+        entriesOfTree(tree).map(withoutTime),
+      );
+    }
+  });
+
+  test('stays recoverable when the disk is full', (context) => {
+    const mountpoint = mkdtempSync(path.join(tmpdir(), 'rmtx-full-'));
+    const command = 'mount -t tmpfs -o size=512k tmpfs "$1" && exec "$0" "$2" "$1"';
+    const probe = spawnSync('unshare', ['-Urm', 'mount', '-t', 'tmpfs', 'tmpfs', mountpoint]);
+    if (probe.status !== 0) {
+      context.skip('no small file system can be mounted here (unshare -Urm)');
+      return;
+    }
+    runScript('unshare', [
+      '-Urm',
+      'sh',
+      '-c',
+      command,
+      process.execPath,
+      mountpoint,
+      fullDiskScript,
+    ]);
+    rmSync(mountpoint, { recursive: true });
+  });
+
+  test('works in directories and on files whose modes forbid it', (context) => {
+    const isRoot = process.getuid?.() === 0;
+    if (process.platform === 'win32') {
+      context.skip('no modes here');
+      return;
+    }
+    runScript(
+      process.execPath,
+      [closedDirectoriesScript],
+      isRoot ? { uid: NOBODY, gid: NOBODY } : {},
+    );
+  });
+
+  test('warms up without leaving anything', () => {
+    const before = readdirSync(tmpdir()).filter((name) => name.startsWith('rmtx-warm-up-'));
+    warmUp();
+    const after = readdirSync(tmpdir()).filter((name) => name.startsWith('rmtx-warm-up-'));
+    assert.deepEqual(after, before);
+  });
+});
+
+function withoutTime(entry: Entry): Entry {
+  return entry.kind === 'file' ? { ...entry, mtimeUs: 0 } : entry;
+}
+
+function runScript(command: string, args: readonly string[], options: SpawnSyncOptions = {}): void {
+  const { status, stdout, stderr } = spawnSync(command, args, { ...options, encoding: 'utf8' });
+  assert.equal(status, 0, stdout + stderr);
+}
