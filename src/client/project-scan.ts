@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import type { Digest } from '../store/digest.js';
 import type { EntryTable } from '../sync/entry-table.js';
 import { comparePaths } from '../sync/entry.js';
@@ -10,7 +9,7 @@ import type { ScanResult } from '../sync/scan.js';
 import { TableMerger } from '../sync/table-changes.js';
 import type { AnchoredRoot } from '../util/safe-path.js';
 import type { ProjectState } from './project-state.js';
-import { takeSnapshot } from './snapshot.js';
+import { Snapshots } from './snapshot.js';
 
 /** The scan of one run, and what is looked at again while it goes up. */
 export class ProjectScan implements Disposable {
@@ -21,7 +20,7 @@ export class ProjectScan implements Disposable {
     readonly abortSignal?: AbortSignal;
   };
   #latest: ScanResult | undefined;
-  readonly #snapshots = new Map<Digest, string>();
+  readonly #snapshots: Snapshots;
 
   constructor(options: {
     readonly root: AnchoredRoot;
@@ -30,6 +29,7 @@ export class ProjectScan implements Disposable {
     readonly abortSignal?: AbortSignal;
   }) {
     this.#options = options;
+    this.#snapshots = new Snapshots(options.state.snapshotDirectory);
   }
 
   /** The newest result. Only after `scan`. */
@@ -55,18 +55,14 @@ export class ProjectScan implements Disposable {
    * the manifest names from now on, so a file that never stands still goes up all the same.
    */
   async rescan(paths: readonly WorkspacePath[]): Promise<EntryTable> {
-    const { root, state } = this.#options;
+    const { root, abortSignal } = this.#options;
     const merger = new TableMerger(this.latest.table);
     const gone: WorkspacePath[] = [];
     const changes = new Map<WorkspacePath, ManifestChange>();
     for (const path of paths) {
-      const snapshot = takeSnapshot(root, path, state.snapshotDirectory);
-      if (snapshot === undefined) {
-        gone.push(path);
-      } else {
-        this.#snapshots.set(snapshot.entry.digest, snapshot.file);
-        changes.set(path, { type: 'upsert', entry: snapshot.entry });
-      }
+      const entry = await this.#snapshots.take(root, path, abortSignal);
+      if (entry === undefined) gone.push(path);
+      else changes.set(path, { type: 'upsert', entry });
     }
     for (const { path, entry } of await rescanPaths({ root }, gone))
       changes.set(path, entry === undefined ? { type: 'delete', path } : { type: 'upsert', entry });
@@ -81,11 +77,10 @@ export class ProjectScan implements Disposable {
 
   /** The copy that holds this blob, where a file was copied because it kept changing. */
   snapshotOf(digest: Digest): string | undefined {
-    return this.#snapshots.get(digest);
+    return this.#snapshots.fileOf(digest);
   }
 
   [Symbol.dispose](): void {
-    if (this.#snapshots.size > 0)
-      rmSync(this.#options.state.snapshotDirectory, { recursive: true, force: true });
+    this.#snapshots[Symbol.dispose]();
   }
 }

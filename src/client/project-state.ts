@@ -60,7 +60,7 @@ export class ProjectState {
     else saveEntryTable(file, agreed.base);
   }
 
-  /** Copies of files that change while they are sent; empty between runs. */
+  /** For copies of files that change while they are sent. */
   get snapshotDirectory(): string {
     return path.join(this.directory, 'snapshots');
   }

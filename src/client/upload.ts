@@ -9,6 +9,7 @@ import type { Digest } from '../store/digest.js';
 import { EntryTable } from '../sync/entry-table.js';
 import { encodeRuleSources } from '../sync/rule-sources.js';
 import type { WorkspacePath } from '../sync/entry.js';
+import { openIfStillThere } from '../sync/fresh-entry.js';
 import type { RuleSources } from '../sync/rule-sources.js';
 import { encodeDiff } from '../sync/table-changes.js';
 import type { AnchoredRoot } from '../util/safe-path.js';
@@ -60,6 +61,7 @@ export async function uploadProject(options: UploadOptions): Promise<UploadResul
     });
     await sendChanges(host.connection.openSend(manifest), base, table);
     const wanted = await host.inbox.next('blobs_wanted');
+    if (wanted.round !== round) throw badMessage(`blobs of round ${wanted.round} in round ${round}`);
     if (wanted.files === 0) return { table, files, bytes };
     const sent = await sendBlobs(options, { table, round, totalBytes: wanted.bytes });
     files += wanted.files - sent.changedPaths.length;
@@ -97,6 +99,7 @@ async function sendBlobs(
     return data.write(piece);
   });
   for await (const piece of requests) await sender.push(piece);
+  sender.end();
   data.end();
   return { changedPaths: source.changedPaths, bytes };
 }
@@ -106,21 +109,32 @@ class ProjectBlobs {
   readonly changedPaths: WorkspacePath[] = [];
   readonly #from: Pick<UploadOptions, 'root' | 'snapshotOf'>;
   readonly #table: EntryTable;
+  /** By row, 1: asked for. */
+  readonly #asked: Uint8Array;
   /** The host asks in walk order, so the next one is nearly always right behind the last. */
   #cursor = 0;
 
   constructor(from: Pick<UploadOptions, 'root' | 'snapshotOf'>, table: EntryTable) {
     this.#from = from;
     this.#table = table;
+    this.#asked = new Uint8Array(table.length);
+  }
+
+  /** A host gets what was offered to it, and that once. */
+  wanted(digest: Digest): void {
+    const row = this.#rowOf(digest);
+    if (row === undefined)
+      throw badMessage(`the host asks for ${digest}, which is not of this project`);
+    if (this.#asked[row] === 1) throw badMessage(`the host asks for ${digest} again`);
+    this.#asked[row] = 1;
   }
 
   open(digest: Digest): { fd: number } | undefined {
     const row = this.#rowOf(digest);
-    if (row === undefined)
-      throw badMessage(`the host asks for ${digest}, which is not of this project`);
+    if (row === undefined) return undefined;
     const copy = this.#from.snapshotOf(digest);
     if (copy !== undefined) return { fd: openSync(copy, 'r') };
-    const fd = this.#from.root.openFile(this.#table.path(row));
+    const fd = openIfStillThere(this.#from.root, this.#table.path(row));
     if (fd === undefined) this.changed(digest);
     return fd === undefined ? undefined : { fd };
   }

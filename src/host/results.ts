@@ -37,5 +37,6 @@ export async function sendChangeSet(
   const sender = new BlobSender(blobStoreSource(store), (bytes) => blobs.write(bytes));
   for await (const piece of connection.openReceive(CHANNEL.resultRequests))
     await sender.push(piece);
+  sender.end();
   blobs.end();
 }

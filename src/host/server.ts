@@ -65,6 +65,7 @@ export async function startHost(options: HostOptions): Promise<HostServer> {
   const paths = openStateDirectory(options.stateDirectory);
   const late: { routes: ReturnType<typeof adminRoutes> } = { routes: {} };
   const control = await ControlSocket.acquire(paths.controlSocket, {
+    stateDirectory: paths.root,
     routes: () => late.routes,
     log: options.log,
   });

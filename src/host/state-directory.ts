@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, openSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { RmtxError } from '../errors.js';
@@ -37,11 +37,10 @@ export function defaultStateDirectory(env: NodeJS.ProcessEnv = process.env): str
  * Makes what is missing and checks the rest: the directory must belong to this user and is closed to
  * others (repaired where it was not). Throws ERR_RMTX_STATE_UNSAFE for another owner.
  */
-export function openStateDirectory(
-  directory: string,
-  env: NodeJS.ProcessEnv = process.env,
-): StatePaths {
+export function openStateDirectory(directory: string): StatePaths {
   const root = path.resolve(directory);
+  mkdirSync(root, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+  closeToOthers(root);
   const paths: StatePaths = {
     root,
     identity: path.join(root, 'identity'),
@@ -50,10 +49,8 @@ export function openStateDirectory(
     workspaces: path.join(root, 'workspaces'),
     blobs: path.join(root, 'blobs'),
     runs: path.join(root, 'runs'),
-    controlSocket: controlSocketPath(root, env),
+    controlSocket: controlSocketPath(root),
   };
-  mkdirSync(root, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
-  closeToOthers(root);
   for (const name of ['clients', 'contexts', 'workspaces', 'blobs', 'runs'] as const)
     mkdirSync(paths[name], { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
   return paths;
@@ -71,16 +68,28 @@ function closeToOthers(root: string): void {
   if ((stats.mode & 0o077) !== 0) chmodSync(root, PRIVATE_DIRECTORY_MODE);
 }
 
+const SOCKET_NAME = 'control.sock';
 /** The kernel cuts longer socket paths without a word (sockaddr_un holds 108 bytes, 104 on macOS). */
 const MAX_SOCKET_PATH_BYTES = 100;
 
-function controlSocketPath(root: string, env: NodeJS.ProcessEnv): string {
+function controlSocketPath(root: string): string {
   const hash = createHash('sha256').update(root).digest('hex').slice(0, 16);
   if (process.platform === 'win32') return `\\\\.\\pipe\\rmtx-${hash}`;
-  const inside = path.join(root, 'control.sock');
+  const inside = path.join(root, SOCKET_NAME);
   if (Buffer.byteLength(inside) <= MAX_SOCKET_PATH_BYTES) return inside;
-  const runtimeDirectory = env['XDG_RUNTIME_DIR'];
-  return runtimeDirectory !== undefined && path.isAbsolute(runtimeDirectory)
-    ? path.join(runtimeDirectory, `rmtx-${hash}.sock`)
-    : path.join(os.tmpdir(), `rmtx-${process.getuid?.() ?? 0}-${hash}.sock`);
+  // The socket is the directory's lock, so its place must not depend on anybody's environment.
+  return (
+    shortNameOf(root) ?? path.join(os.tmpdir(), `rmtx-${process.getuid?.() ?? 0}-${hash}.sock`)
+  );
+}
+
+const openDirectories = new Map<string, number>();
+
+/** Linux: the same file by way of a descriptor of its directory, which stays open. */
+function shortNameOf(root: string): string | undefined {
+  if (process.platform !== 'linux') return undefined;
+  const fd = openDirectories.get(root) ?? openSync(root, 'r');
+  openDirectories.set(root, fd);
+  const directory = `/proc/self/fd/${fd}`;
+  return existsSync(directory) ? path.join(directory, SOCKET_NAME) : undefined;
 }

@@ -25,6 +25,9 @@ const OWNER = 0o700;
 /** What a project's directory mostly has. Nobody else gets here: the directories above are ours alone. */
 const WORKSPACE_MODE = 0o755;
 
+/** By device. */
+const caseInsensitive = new Map<number, boolean>();
+
 export class WorkspaceSlot {
   readonly #directory: string;
   readonly #workspacePath: string;
@@ -96,8 +99,17 @@ export class WorkspaceSlot {
     utimesSync(file, seconds, seconds);
   }
 
-  /** Asks the workspace's file system whether it takes two names that differ in case for the same. */
+  /** Asks the workspace's file system, once, whether two names that differ in case are the same to it. */
   isCaseInsensitive(): boolean {
+    const { dev } = lstatSync(this.#workspacePath);
+    const known = caseInsensitive.get(dev);
+    if (known !== undefined) return known;
+    const found = this.#probeCase();
+    caseInsensitive.set(dev, found);
+    return found;
+  }
+
+  #probeCase(): boolean {
     const name = `.rmtx-probe-${randomBytes(6).toString('hex')}`;
     const probe = path.join(this.#workspacePath, name);
     closeSync(openSync(probe, SAFE_CREATE_FLAGS, PRIVATE_FILE_MODE));

@@ -29,14 +29,9 @@ export function releaseThread(thread: WorkspaceThread): void {
   else void thread.end();
 }
 
-/** Starts a thread for the first run, and has the code compiled. Never fails: without it all is slower. */
+/** Starts a thread for the first run: it loads the code while nobody waits for it. */
 export function prewarmWorkspaceWorkers(): void {
-  if (free.length > 0) return;
-  const thread = new WorkspaceThread();
-  void thread
-    .call('warmUp', undefined)
-    .catch(() => undefined)
-    .then(() => releaseThread(thread));
+  if (free.length === 0) free.push(new WorkspaceThread());
 }
 
 /** Ends the free threads, for whoever wants nothing to be left. */
@@ -51,8 +46,8 @@ export class WorkspaceThread {
   #lastId = 0;
   #death: RmtxError | undefined;
 
-  constructor(file = WORKER_FILE) {
-    this.#worker = new Worker(file);
+  constructor() {
+    this.#worker = new Worker(WORKER_FILE);
     // Before it runs, `unref` does not hold in Node 20.
     this.#worker.once('online', () => {
       if (this.#pending.size === 0) this.#worker.unref();

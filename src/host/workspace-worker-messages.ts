@@ -15,8 +15,6 @@ import type {
 
 /** Every call with its argument and its result. A worker does one after the other, in order. */
 export interface WorkerCalls {
-  /** Runs the code once on something small, so that the first run finds it compiled. */
-  warmUp: { argument: undefined; result: undefined };
   open: { argument: WorkspaceOptions; result: undefined };
   verify: { argument: undefined; result: VerifyResult };
   beginManifest: { argument: BeginManifestOptions; result: undefined };

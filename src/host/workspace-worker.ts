@@ -5,7 +5,6 @@
 import { parentPort } from 'node:worker_threads';
 import { assertNever } from '../util/never.js';
 import { WorkspaceSession } from './workspace-session.js';
-import { warmUp } from './workspace-warm-up.js';
 import { toSentError } from './workspace-worker-messages.js';
 import type {
   WorkerCalls,
@@ -34,9 +33,6 @@ function answer(request: WorkerRequest): void {
 
 function perform(request: WorkerRequest): WorkerCalls[WorkerMethod]['result'] {
   switch (request.method) {
-    case 'warmUp':
-      warmUp();
-      return undefined;
     case 'open':
       session?.[Symbol.dispose]();
       session = new WorkspaceSession(request.argument);

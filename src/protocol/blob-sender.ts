@@ -31,6 +31,11 @@ import { RecordBatch } from './record-batch.js';
 
 export interface BlobSource {
   /**
+   * Told of each blob that is asked for, once for each time; throws to refuse it. Of chunks no list has
+   * more asked for than there are.
+   */
+  wanted?(digest: Digest): void;
+  /**
    * Opens the file that should hold this blob; undefined where the receiver may not have it or it is
    * not there. The sender closes it. Its bytes need not be verified.
    */
@@ -60,13 +65,19 @@ interface BlobToSend {
 
 type ChunksRequest = Extract<BlobRequest, { type: 'want-chunks' }>;
 
+interface SentList {
+  readonly list: ChunkList;
+  /** How many chunks may still be asked for: a receiver needs none twice. */
+  chunksLeft: number;
+}
+
 /** For one receiver on one connection. */
 export class BlobSender {
   readonly #source: BlobSource;
   readonly #decoder = new BlobRequestDecoder();
   readonly #batch: RecordBatch;
   /** By digest (raw, as a latin1 string), for the requests of chunks that follow; null: gone since. */
-  readonly #lists = new Map<string, ChunkList | null>();
+  readonly #lists = new Map<string, SentList | null>();
   readonly #slice = new TimeSlice();
   /** For what does not fit into a batch: a file below 4 MiB, or a chunk. */
   #large: Buffer = Buffer.alloc(0);
@@ -113,6 +124,7 @@ export class BlobSender {
   async #answer(request: BlobRequest): Promise<void> {
     switch (request.type) {
       case 'want':
+        this.#source.wanted?.(toDigest(request.digest));
         await this.#withFile(request, (fd) =>
           request.size < LARGE_BLOB_BYTES
             ? this.#sendWhole(request, fd)
@@ -122,6 +134,7 @@ export class BlobSender {
       case 'want-chunk-list':
         if (request.size < LARGE_BLOB_BYTES || request.size > MAX_CHUNKED_BYTES)
           throw badRecord(`a request for the chunks of a blob of ${request.size} bytes`);
+        this.#source.wanted?.(toDigest(request.digest));
         await this.#withFile(request, (fd) => this.#sendChunkList(request, fd));
         return;
       case 'want-chunks':
@@ -204,7 +217,7 @@ export class BlobSender {
     }
     if (listed?.digest.equals(blob.digest) !== true) return false;
     const { list } = listed;
-    this.#lists.set(keyOf(blob.digest), list);
+    this.#lists.set(keyOf(blob.digest), { list, chunksLeft: chunkCountFor(blob.size) });
     const { size, chunkSize } = list;
     const head = this.#batch.encodeHead({
       type: 'chunk-list',
@@ -218,12 +231,16 @@ export class BlobSender {
   }
 
   async #sendChunks(request: ChunksRequest): Promise<void> {
-    const list = this.#lists.get(keyOf(request.digest));
+    const sent = this.#lists.get(keyOf(request.digest));
     // Taken back since the request was made.
-    if (list === null) return;
+    if (sent === null) return;
     const { firstIndex, count } = request;
-    if (list === undefined || firstIndex + count > chunkCountFor(list.size))
+    if (sent === undefined || firstIndex + count > chunkCountFor(sent.list.size))
       throw badRecord('a request for chunks that no list names');
+    if (count === 0 || count > sent.chunksLeft)
+      throw badRecord('a request for more chunks than there are');
+    sent.chunksLeft -= count;
+    const { list } = sent;
     const blob = { digest: request.digest, size: list.size };
     await this.#withFile(blob, async (fd) => {
       for (let index = firstIndex; index < firstIndex + count; index++)

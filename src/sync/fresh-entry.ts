@@ -82,6 +82,20 @@ export function isGone(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR', 'EINVAL', 'ELOOP'].includes(systemErrorCode(error) ?? '');
 }
 
+/**
+ * Opens a file that was there at the scan. Undefined where by now there is none at this path, or none that
+ * may be read.
+ */
+export function openIfStillThere(root: AnchoredRoot, path: WorkspacePath): number | undefined {
+  try {
+    return root.openFile(path);
+  } catch (error) {
+    if (isGone(error) || ['EACCES', 'EPERM'].includes(systemErrorCode(error) ?? ''))
+      return undefined;
+    throw error;
+  }
+}
+
 /** Of the process, not of the path: a manifest that lacks files for such a reason must not be made. */
 const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { PeerConnection } from '../../src/protocol/connection.js';
@@ -8,7 +9,7 @@ import { directTcp } from '../../src/transport/direct-tcp.js';
 import { loadIdentity } from '../../src/trust/identity.js';
 import { Rig } from '../support/rig.js';
 import type { RigClient, RigHost, RunningRmtx } from '../support/rig.js';
-import { processesWith, uniqueSeconds } from '../support/processes.js';
+import { processesStart, processesWith, uniqueSeconds } from '../support/processes.js';
 
 const noProc = existsSync('/proc/self/cmdline') ? false : 'needs /proc';
 
@@ -45,7 +46,7 @@ describe('a host that is asked to stop', () => {
     const seconds = uniqueSeconds();
     const script = `echo changed > kept.txt; setsid sleep ${seconds} & (sleep ${seconds} &); echo started; sleep ${seconds}`;
     const { host, client, root, running } = await startRun(rig, script);
-    assert.equal(processesWith(seconds).length, 3);
+    await processesStart(seconds, 3);
     const stopped = await host.stop();
     assert.equal(stopped.code, 0, stopped.stderr);
     assert.deepEqual(processesWith(seconds), []);
@@ -143,6 +144,7 @@ describe('a host that is killed', () => {
       rig,
       `echo changed > kept.txt; echo made > made.txt; setsid sleep ${seconds} & echo started; sleep ${seconds}`,
     );
+    await processesStart(seconds, 2);
     await host.kill();
     const ended = await running.ended;
     assert.equal(ended.code, 125);
@@ -166,7 +168,9 @@ describe('a host that is killed', () => {
     const host = await rig.host();
     await host.kill();
     assert.ok(existsSync(path.join(host.stateDirectory, 'control.sock')));
-    writeFileSync(path.join(host.stateDirectory, 'control.sock.starting'), '999999999');
+    const guard = path.join(host.stateDirectory, 'starting');
+    const dead = { pid: 1, startedAt: '', hostName: os.hostname(), bootId: 'before', pidSpace: '' };
+    writeFileSync(path.join(guard, 'owner.1'), JSON.stringify(dead));
     const status = await host.admin('status');
     assert.match(status.text, /^running +no$/m);
     const again = await rig.host({ stateDirectory: host.stateDirectory });
@@ -189,8 +193,8 @@ test('a state directory with a path too long for a socket works like any other',
     // Where temporary files go is each process's own affair; whose the directory is, is not.
     env: { TMPDIR: rig.newDirectory('tmp'), XDG_RUNTIME_DIR: rig.newDirectory('run') },
   });
-  const refused = await second.ended;
-  assert.equal(refused.code, 1);
-  assert.match(refused.stderr, /another rmtx host uses this state directory/);
+  await assert.rejects(second.says(/listening/), /another rmtx host uses this state directory/);
+  assert.equal((await second.ended).code, 1);
   assert.equal((await host.stop()).code, 0);
+  assert.equal(readdirSync(stateDirectory).includes('control.sock'), false);
 });

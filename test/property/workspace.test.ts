@@ -70,7 +70,7 @@ describe('a workspace', () => {
           for (const generation of all) await life.live(generation);
         },
       ),
-      { numRuns: Number(process.env['RMTX_PROPERTY_RUNS'] ?? 150), includeErrorInReport: true },
+      { numRuns: Number(process.env['RMTX_PROPERTY_RUNS'] ?? 100), includeErrorInReport: true },
     );
   });
 });

@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import net from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
@@ -8,6 +9,7 @@ import type { AddressInfo, Socket } from 'node:net';
 export class CuttingProxy implements AsyncDisposable {
   readonly #server: net.Server;
   readonly #sockets = new Set<Socket>();
+  readonly #events = new EventEmitter();
   /** Bytes that the last connection carried. */
   carried = 0;
   cutAfter = Number.POSITIVE_INFINITY;
@@ -29,6 +31,7 @@ export class CuttingProxy implements AsyncDisposable {
         from.on('data', (piece: Buffer) => {
           const room = Math.max(0, this.cutAfter - this.carried);
           this.carried += piece.length;
+          this.#events.emit('carried');
           if (piece.length <= room) {
             if (!to.write(piece)) {
               from.pause();
@@ -53,6 +56,11 @@ export class CuttingProxy implements AsyncDisposable {
 
   get address(): string {
     return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** Resolves when the connection has carried so many bytes. */
+  async hasCarried(bytes: number): Promise<void> {
+    while (this.carried < bytes) await once(this.#events, 'carried');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

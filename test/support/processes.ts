@@ -1,4 +1,5 @@
 /** Finding the processes of a test by something that only they have in their command line. */
+import { setTimeout } from 'node:timers/promises';
 import { readFileSync, readdirSync } from 'node:fs';
 
 let marks = 0;
@@ -15,6 +16,15 @@ export function processesWith(argument: string): number[] {
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => argumentsOf(pid).includes(argument))
     .map(Number);
+}
+
+/** Resolves when so many are there: a shell says something before what it started is itself. */
+export async function processesStart(argument: string, count: number): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (processesWith(argument).length < count) {
+    if (performance.now() > deadline) throw new Error(`no ${count} processes with ${argument}`);
+    await setTimeout(10);
+  }
 }
 
 /** Empty for one that is gone or dead. */

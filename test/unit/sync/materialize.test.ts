@@ -47,6 +47,22 @@ describe('materialize', () => {
     assert.equal(readlinkSync(rig.at('link')), 'bin/run');
   });
 
+  test('copes with times before 1970 and far beyond', async () => {
+    for (const mtimeUs of [
+      -1,
+      0,
+      1,
+      -1_500_000_000_000_001,
+      Number.MIN_SAFE_INTEGER,
+      Number.MAX_SAFE_INTEGER,
+    ]) {
+      using rig = new SlotRig();
+      const next = rig.manifestOf(withNode(treeOf({ a: 'text' }), 'a', { mtimeUs }));
+      const after = await rig.run(next);
+      assert.equal(after.manifestId, next.manifestId, String(mtimeUs));
+    }
+  });
+
   test('writes nothing where nothing changed: neither a file nor the index', async () => {
     using rig = new SlotRig();
     const next = rig.manifestOf(treeOf({ a: '/', 'a/x': 'text' }));

@@ -1,0 +1,277 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import net from 'node:net';
+import { after, before, describe, test } from 'node:test';
+import { CuttingProxy } from '../support/cutting-proxy.js';
+import { flatTree, PRINT_FLAT_TREE } from '../support/planned-tree.js';
+import { runReported, startReported } from '../support/reported-run.js';
+import { Rig } from '../support/rig.js';
+import type { RigClient, RigHost, RigProject, Tree } from '../support/rig.js';
+
+const MIB = 1024 * 1024;
+
+let rig: Rig;
+let host: RigHost;
+let client: RigClient;
+
+before(async () => {
+  rig = new Rig();
+  host = await rig.host();
+  client = await rig.pairedClient(host);
+});
+
+after(() => rig[Symbol.asyncDispose]());
+
+function projectWith(files: Tree, config: object = {}): RigProject {
+  return client.project(files, { config, host });
+}
+
+/** Random bytes, made of a few so that making them does not take longer than the test. */
+function largeFile(bytes: number): Buffer {
+  const seed = randomBytes(MIB);
+  const large = Buffer.allocUnsafe(bytes);
+  for (let at = 0; at < bytes; at += MIB) {
+    seed.writeDoubleLE(Math.random(), 0);
+    seed.copy(large, at);
+  }
+  return large;
+}
+
+function flipByte(file: string, at: number): void {
+  const fd = openSync(file, 'r+');
+  const byte = readFileSync(file).subarray(at, at + 1);
+  writeSync(fd, Buffer.of((byte[0] ?? 0) ^ 0xff), 0, 1, at);
+  closeSync(fd);
+}
+
+describe('files that do not hold still', () => {
+  test('never fail a run, and what the host gets of each is what it once was', async () => {
+    const project = projectWith({ 'still.txt': 'still' });
+    project.write({ 'big.log': Buffer.alloc(6 * MIB, 'x\n') });
+    const writer = startWriter(project.root);
+    try {
+      await once(writer.stdout ?? writer, 'data');
+      for (let round = 0; round < 4; round++) {
+        const run = await runReported(
+          project,
+          'cat still.txt; tail -c 20000 growing.log; echo; cat replaced.txt 2>/dev/null; wc -c < big.log; rm -f big.log.copy',
+        );
+        assert.equal(run.code, 0, run.stderr);
+        assert.deepEqual([run.conflicts, run.problems, run.changed], [{}, [], []]);
+        assert.match(run.text, /^still/);
+        assert.match(run.text, /\n(version \d+ end\n)?\d+\n$/);
+        // Only ever appended to, so what was sent is how it began.
+        const seen = await project.sh('cat growing.log');
+        const now = readFileSync(project.path('growing.log'), 'utf8');
+        assert.ok(seen.text.length > 0 && now.startsWith(seen.text), 'growing.log is not a prefix');
+      }
+    } finally {
+      writer.kill('SIGKILL');
+      await once(writer, 'close');
+    }
+    const last = await project.sh('cat growing.log replaced.txt');
+    assert.equal(
+      last.text,
+      readFileSync(project.path('growing.log'), 'utf8') +
+        readFileSync(project.path('replaced.txt'), 'utf8'),
+    );
+  });
+});
+
+test('what becomes something else before its turn to be sent is sent as that', async () => {
+  const project = projectWith({
+    'a-large.bin': largeFile(100 * MIB),
+    'b-edited': 'before',
+    'b-gone': 'before',
+    'b-pipe': 'before',
+    'b-tree': 'before',
+    'c-linked/in': 'before',
+    'd-file/in': 'before',
+    'e-same': 'same',
+  });
+  await using proxy = await CuttingProxy.to(host.port);
+  const { running, ended } = startReported(project, 'rm a-large.bin; ' + PRINT_FLAT_TREE, {
+    flags: ['--host', proxy.address, '--no-sync-back'],
+  });
+  await proxy.hasCarried(MIB);
+  const change = [
+    'echo after > b-edited; rm b-gone b-pipe b-tree; mkfifo b-pipe; mkdir b-tree; echo after > b-tree/in',
+    'mv c-linked ../elsewhere; ln -s ../elsewhere c-linked; rm -r d-file; echo after > d-file',
+  ];
+  assert.equal(spawnSync('sh', ['-c', change.join('; ')], { cwd: project.root }).status, 0);
+  assert.ok(proxy.carried < 90 * MIB, 'the change came too late');
+  const run = await ended;
+  assert.equal(run.code, 0, run.stderr);
+  assert.equal(running.child.exitCode, 0);
+  const seen = JSON.parse(run.text) as Record<string, string>;
+  assert.equal(seen['b-edited'], 'after\n');
+  assert.equal(seen['e-same'], 'same');
+  assert.equal(seen['c-linked/in'], undefined);
+  for (const name of ['b-gone', 'b-pipe']) assert.equal(seen[name], undefined, name);
+  // What is new altogether may come with the next run.
+  const next = await runReported(project, `rm a-large.bin; ${PRINT_FLAT_TREE}`, {
+    flags: ['--no-sync-back'],
+  });
+  const { 'a-large.bin': _large, 'b-pipe': _pipe, ...here } = flatTree(project.root);
+  assert.deepEqual(JSON.parse(next.text), here);
+});
+
+/** Appends, replaces, rewrites, makes and removes, as fast as it can; says when it has begun. */
+function startWriter(cwd: string): ChildProcess {
+  const script = `
+    const fs = require('fs');
+    const big = fs.openSync('big.log', 'r+');
+    for (let n = 0; ; n++) {
+      fs.appendFileSync('growing.log', 'line ' + n + '\\n');
+      fs.writeFileSync('.new', 'version ' + n + ' end\\n');
+      fs.renameSync('.new', 'replaced.txt');
+      fs.writeSync(big, 'line ' + n, n % 6000000);
+      fs.writeFileSync('rewritten.txt', 'r'.repeat(n % 5000));
+      if (n % 2) fs.mkdirSync('comes/and', { recursive: true }), fs.writeFileSync('comes/and/goes', '' + n);
+      else fs.rmSync('comes', { recursive: true, force: true });
+      if (n === 10) console.log('begun');
+    }`;
+  return spawn(process.execPath, ['-e', script], { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
+describe('large files', () => {
+  const SIZE = 300 * MIB;
+
+  test('a byte changed here or there costs a chunk and not the file', async () => {
+    const project = projectWith({});
+    const file = project.path('large.bin');
+    writeFileSync(file, largeFile(SIZE));
+    const hash = 'sha256sum < large.bin';
+    const hashHere = (): string =>
+      spawnSync('sh', ['-c', hash], { cwd: project.root }).stdout.toString();
+    const cold = await runReported(project, hash);
+    assert.deepEqual([cold.code, cold.text], [0, hashHere()], cold.stderr);
+    assert.ok(cold.uploadedBytes >= SIZE);
+
+    flipByte(file, 123_456_789);
+    const edited = await runReported(project, hash);
+    assert.deepEqual([edited.code, edited.text], [0, hashHere()], edited.stderr);
+    assert.ok(edited.uploadedBytes < 4 * MIB, `${edited.uploadedBytes} bytes sent`);
+
+    const there = await runReported(
+      project,
+      `printf X | dd of=large.bin bs=1 seek=200000000 conv=notrunc 2>/dev/null; ${hash}`,
+    );
+    assert.deepEqual([there.code, there.text], [0, hashHere()], there.stderr);
+    assert.deepEqual([there.changed, there.conflicts], [['large.bin'], {}]);
+    assert.ok(there.downloadedBytes < 4 * MIB, `${there.downloadedBytes} bytes received`);
+    const warm = await runReported(project, hash);
+    assert.deepEqual([warm.text, warm.uploadedBytes, warm.downloadedBytes], [hashHere(), 0, 0]);
+  });
+
+  test('an upload that was cut off goes on where it was', async () => {
+    const project = projectWith({});
+    writeFileSync(project.path('large.bin'), largeFile(SIZE));
+    await using proxy = await CuttingProxy.to(host.port);
+    const running = client.start(['exec', '--host', proxy.address, '--', 'true'], {
+      cwd: project.root,
+    });
+    await proxy.hasCarried(SIZE / 3);
+    running.child.kill('SIGKILL');
+    await running.ended;
+    const next = await runReported(project, 'sha256sum < large.bin');
+    const here = spawnSync('sha256sum', { input: readFileSync(project.path('large.bin')) });
+    assert.deepEqual([next.code, next.text], [0, here.stdout.toString()], next.stderr);
+    assert.ok(next.uploadedBytes < SIZE * 0.75, `${next.uploadedBytes} bytes sent again`);
+  });
+});
+
+describe('what need not travel', () => {
+  test('a directory that is renamed here or there is not sent again', async () => {
+    const files = Object.fromEntries(
+      Array.from({ length: 50 }, (_, n) => [`old/d${n % 5}/f${n}`, `content ${n}\n`.repeat(n + 1)]),
+    );
+    const project = projectWith({ ...files, 'keep.txt': 'k' });
+    await project.sh('true');
+    renameSync(project.path('old'), project.path('new'));
+    const here = await runReported(project, 'ls; cat new/d3/f3');
+    assert.deepEqual([here.code, here.uploadedBytes], [0, 0], here.stderr);
+    assert.equal(here.text, `keep.txt\nnew\n${'content 3\n'.repeat(4)}`);
+    const there = await runReported(project, 'mkdir sub; mv new sub/newer');
+    assert.deepEqual([there.code, there.downloadedBytes], [0, 0], there.stderr);
+    assert.equal(readFileSync(project.path('sub/newer/d3/f3'), 'utf8'), 'content 3\n'.repeat(4));
+    assert.ok(!project.has('new'));
+  });
+
+  test('going back to what the host had before sends nothing', async () => {
+    const project = projectWith({ 'a.txt': 'one version', 'b/c.txt': 'c' });
+    await project.sh('true');
+    project.write({ 'a.txt': 'another version' });
+    renameSync(project.path('b'), `${rig.newDirectory('away')}/b`);
+    assert.equal((await project.sh('cat a.txt')).text, 'another version');
+    project.write({ 'a.txt': 'one version', 'b/c.txt': 'c' });
+    const back = await runReported(project, 'cat a.txt b/c.txt');
+    assert.deepEqual([back.text, back.uploadedBytes], ['one versionc', 0]);
+  });
+});
+
+test('sockets, FIFOs and devices are left out, which -v says', async () => {
+  const project = projectWith({ 'a.txt': 'a', 'd/b.txt': 'b' });
+  const server = net.createServer().listen(project.path('d/socket'));
+  await once(server, 'listening');
+  try {
+    assert.equal(spawnSync('mkfifo', [project.path('pipe')]).status, 0);
+    const hasDevice = spawnSync('mknod', [project.path('null'), 'c', '1', '3']).status === 0;
+    const quiet = await project.sh('ls . d');
+    assert.deepEqual([quiet.code, quiet.stderr], [0, '']);
+    assert.equal(quiet.text, '.:\na.txt\nd\n\nd:\nb.txt\n');
+    const told = await runReported(project, 'mkfifo made; mkdir e; echo x > e/x', {
+      flags: ['-v'],
+    });
+    assert.equal(told.code, 0, told.stderr);
+    for (const name of ['d/socket', 'pipe', 'made', ...(hasDevice ? ['null'] : [])])
+      assert.match(told.stderr, new RegExp(`rmtx: warning: ${name}: `));
+    assert.deepEqual(told.changed.toSorted(), ['e', 'e/x']);
+    assert.ok(!project.has('made'));
+    // What cannot be sent is not taken for deleted.
+    assert.ok(project.has('pipe') && project.has('d/socket'));
+  } finally {
+    server.close();
+    await once(server, 'close');
+  }
+});
+
+test('ten thousand small files, cold and warm, there and back', async () => {
+  const project = projectWith({});
+  for (let directory = 0; directory < 100; directory++) {
+    mkdirSync(project.path(`d${directory}`));
+    for (let file = 0; file < 100; file++)
+      writeFileSync(project.path(`d${directory}`, `f${file}`), `${directory} ${file}\n`);
+  }
+  const count = 'cat d*/* | sort | sha256sum';
+  const here = spawnSync('sh', ['-c', count], { cwd: project.root }).stdout.toString();
+  const cold = await runReported(project, count);
+  assert.deepEqual([cold.code, cold.text], [0, here], cold.stderr);
+  const warm = await runReported(project, count);
+  assert.deepEqual([warm.code, warm.text, warm.uploadedBytes], [0, here, 0], warm.stderr);
+  const made = await runReported(
+    project,
+    'for d in d*; do mkdir "new-$d"; for f in "$d"/*; do echo "made $f" > "new-$f"; done; done',
+  );
+  assert.deepEqual([made.code, made.changed.length], [0, 10_100], made.stderr);
+  assert.equal(readdirSync(project.path('new-d7')).length, 100);
+  assert.equal(readFileSync(project.path('new-d42/f13'), 'utf8'), 'made d42/f13\n');
+  assert.equal(statSync(project.path('new-d42')).mode & 0o777, 0o755);
+  const after = await runReported(project, PRINT_FLAT_TREE);
+  assert.deepEqual([after.code, after.changed, after.uploadedBytes], [0, [], 0], after.stderr);
+  assert.deepEqual(JSON.parse(after.text), flatTree(project.root));
+});
