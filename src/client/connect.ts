@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { RmtxError } from '../errors.js';
 import { encodeClientMessage } from '../protocol/client-message-codec.js';
 import { PeerConnection } from '../protocol/connection.js';
+import { badMessage } from '../protocol/fields.js';
 import { parseHostMessage } from '../protocol/host-message-codec.js';
 import { Inbox } from '../protocol/inbox.js';
 import { ALPN_RUN, PROTOCOL } from '../protocol/messages.js';
@@ -110,7 +111,7 @@ export async function connectForRun(options: {
     peer: 'host',
     parse: parseHostMessage,
     aside: (message) => {
-      if (message.type === 'error' || message.type === 'refused') throw message.error;
+      if (message.type === 'error' || message.type === 'refused') throw asTheHosts(message.error);
       if (message.type !== 'notice') return false;
       options.onNotice(message.code, message.message);
       return true;
@@ -134,4 +135,9 @@ export async function connectForRun(options: {
     send,
     welcome,
   };
+}
+
+/** Interrupts come from the person at this machine: one that a host tells of must not look like it. */
+function asTheHosts(error: RmtxError): RmtxError {
+  return error.code === 'ERR_RMTX_INTERRUPTED' ? badMessage('an interrupt of ours') : error;
 }

@@ -118,7 +118,8 @@ async function receiveChanges(host: HostConnection, announced: number): Promise<
     bytes += piece.length;
     if (bytes > MAX_CHANGE_BYTES) throw badMessage('a change set of too many bytes');
     for (const change of decoder.push(piece)) changes.push(change);
-    if (changes.length > announced) throw badMessage(`more than the ${announced} changes announced`);
+    if (changes.length > announced)
+      throw badMessage(`more than the ${announced} changes announced`);
   }
   decoder.end();
   if (changes.length < announced)

@@ -164,7 +164,14 @@ class ClientRun {
       home,
       choice,
       abortSignal,
-      onNotice: (code, message) => this.#emit({ type: 'notice', code, message, level: 'warning' }),
+      // Marked as the host's: a warning of rmtx itself, such as what Ctrl-C does now, must not be forged.
+      onNotice: (code, text) =>
+        this.#emit({
+          type: 'notice',
+          code: `host:${code}`,
+          message: `the host says: ${text}`,
+          level: 'warning',
+        }),
     });
     abortSignal.throwIfAborted();
     this.#host.send({

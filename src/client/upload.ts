@@ -61,7 +61,8 @@ export async function uploadProject(options: UploadOptions): Promise<UploadResul
     });
     await sendChanges(host.connection.openSend(manifest), base, table);
     const wanted = await host.inbox.next('blobs_wanted');
-    if (wanted.round !== round) throw badMessage(`blobs of round ${wanted.round} in round ${round}`);
+    if (wanted.round !== round)
+      throw badMessage(`blobs of round ${wanted.round} in round ${round}`);
     if (wanted.files === 0) return { table, files, bytes };
     const sent = await sendBlobs(options, { table, round, totalBytes: wanted.bytes });
     files += wanted.files - sent.changedPaths.length;

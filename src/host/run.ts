@@ -53,7 +53,7 @@ export class Run {
   #isTimedOut = false;
   #isTidying = false;
   /** Somebody wanted it to end before there was anything to end. */
-  #isStoppedBeforeStart = false;
+  readonly #beforeStart = { isStopped: false };
   readonly #settled = createDeferred<undefined>();
   /** Made while the files are still on their way. */
   readonly #streams: Promise<PreparedStreams | undefined>;
@@ -113,7 +113,7 @@ export class Run {
     const startedAt = performance.now();
     this.#enter('running');
     const streams = await this.#streams;
-    if (this.#isStoppedBeforeStart) return this.#nothingRan();
+    if (this.#wasStopped()) return this.#nothingRan();
     const command = await startProcess({
       runId: this.record.id,
       argv: request.argv,
@@ -125,7 +125,7 @@ export class Run {
     });
     this.#command = command;
     // While it was being started.
-    if (this.#isStoppedBeforeStart) this.stop({ isForced: false });
+    if (this.#wasStopped()) this.stop({ isForced: false });
     const timer = this.#armTimeout(request.timeoutMs);
     const pumped = Promise.all([
       this.stdout.pump(command.stdout),
@@ -169,7 +169,7 @@ export class Run {
    */
   stop(options: { readonly isForced: boolean }): void {
     if (this.#command === undefined) {
-      this.#isStoppedBeforeStart = true;
+      this.#beforeStart.isStopped = true;
       return;
     }
     this.#ladder ??= stopTree(this.#command);
@@ -210,6 +210,11 @@ export class Run {
       await removeTree(this.directory).catch(() => undefined);
       this.#settled.resolve(undefined);
     }
+  }
+
+  /** Asked again after each wait: a stop may come while the command is being started. */
+  #wasStopped(): boolean {
+    return this.#beforeStart.isStopped;
   }
 
   #enter(state: RunState): void {

@@ -20,6 +20,7 @@ import { isGone, specialFileProblem, toLinkEntry, unreadableProblem } from './fr
 import type { FreshEntry } from './fresh-entry.js';
 import { NewPaths, toPresentDirectory } from './new-paths.js';
 import type { IgnoredLeftovers } from './new-paths.js';
+import { RefusedChanges } from './refused-changes.js';
 import type { WorkspaceFiles } from './workspace-files.js';
 import { GITIGNORE_NAME } from './workspace-rules.js';
 import type { WorkspaceRules } from './workspace-rules.js';
@@ -59,12 +60,14 @@ class Capturer {
   /** Paths of rows at which something else is than will be. */
   readonly #strangers: WorkspacePath[] = [];
   readonly #newPaths: NewPaths;
+  readonly #refused: RefusedChanges;
 
   constructor(options: CaptureOptions) {
     this.#options = options;
     const { files, rules, wantsSyncBack } = options;
     const read = this.#readNew.bind(this);
-    this.#newPaths = new NewPaths({ files, rules, wantsSyncBack, read });
+    this.#refused = new RefusedChanges(rules);
+    this.#newPaths = new NewPaths({ files, rules, wantsSyncBack, read, refused: this.#refused });
   }
 
   run(): Capture {
@@ -82,7 +85,11 @@ class Capturer {
     const strangers = [...this.#strangers, ...this.#newPaths.leftovers].sort(comparePaths);
     return {
       disk: { table: applyFates(table, this.#fates, this.#newPaths.entries), strangers },
-      problems: [...this.#problems, ...this.#newPaths.problems],
+      problems: [
+        ...this.#problems,
+        ...this.#newPaths.problems,
+        ...(this.#options.wantsSyncBack ? this.#refused.problems : []),
+      ],
       ignored: this.#newPaths.ignored,
     };
   }
@@ -95,7 +102,9 @@ class Capturer {
       const path = table.path(row);
       // What we only cannot see must not be deleted at the client.
       const isHidden = scan.unreadable.some((hidden) => isWithin(path, hidden.path));
-      const mayGo = !isHidden && this.#maySend(path, table.kind(row) === 'directory');
+      const isDirectory = table.kind(row) === 'directory';
+      const mayGo = !isHidden && this.#maySend(path, isDirectory);
+      if (!isHidden && !mayGo) this.#refused.note(path, { isDirectory });
       this.#fates.set(row, mayGo ? DELETED : LOST);
     }
   }
@@ -114,6 +123,7 @@ class Capturer {
     const known = table.entry(row);
     if (fresh === undefined) {
       this.#fates.set(row, LOST);
+      this.#refused.note(path, { isDirectory });
       // A directory with another mode was entered, so nothing in it is strange.
       if (!(isDirectory && known.kind === 'directory')) this.#strangers.push(path);
     } else if (sameEntry(fresh.entry, known)) {

@@ -11,6 +11,7 @@ import type { Problem, WorkspacePath } from './entry.js';
 import { isGone, specialFileProblem, unreadableProblem } from './fresh-entry.js';
 import type { FreshEntry } from './fresh-entry.js';
 import { readFileAt } from './hash-file.js';
+import type { RefusedChanges } from './refused-changes.js';
 import { PRESENT } from './table-signatures.js';
 import { GITIGNORE_NAME } from './workspace-rules.js';
 import type { WorkspaceRules } from './workspace-rules.js';
@@ -28,6 +29,7 @@ export interface NewPathsOptions {
   readonly rules: WorkspaceRules;
   /** False: nothing is sent home, whatever the rules say. */
   readonly wantsSyncBack: boolean;
+  readonly refused: RefusedChanges;
   /** Reads a file or a link. Undefined where it is gone. */
   readonly read: (path: WorkspacePath, stats: Stats) => FreshEntry | undefined;
 }
@@ -107,6 +109,7 @@ export class NewPaths {
       this.#take(path, stats);
       return;
     }
+    this.#options.refused.note(path, kind);
     const isKept = rules.isKept(path, kind);
     const isIgnored = !isKept && !isEligible && rules.isIgnored(path, kind);
     const folder = isIgnored

@@ -28,6 +28,20 @@ export function isRefusedFromHost(path: string): boolean {
   return plain.split('/').some(isGitName);
 }
 
+/**
+ * The topmost part of a path that {@link isRefusedFromHost}: a `.git` directory, or the path itself.
+ */
+export function refusedTop(path: string): string {
+  const names = path.split('/');
+  const git = names.findIndex((name) => isRefusedFromHost(name) && !CONFIG_NAMES.includes(name));
+  return git < 0 ? path : names.slice(0, git + 1).join('/');
+}
+
+/** True for git's index, which git rewrites when it only looks (`git status`, `git describe`). */
+export function isGitIndex(path: string): boolean {
+  return /(?:^|\/)\.git\/index$/i.test(path);
+}
+
 /** On Windows also the names under which NTFS finds the same directory. */
 function isGitName(name: string): boolean {
   if (name === '.git') return true;

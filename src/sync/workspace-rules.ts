@@ -1,3 +1,4 @@
+import { isRefusedFromHost } from './own-names.js';
 import { GITIGNORED } from './rule-sources.js';
 import type { RuleSources } from './rule-sources.js';
 import { SyncRules } from './rules.js';
@@ -43,6 +44,11 @@ export class WorkspaceRules {
   isEligible(path: string, kind: PathKind): boolean {
     if (!this.#rules.isSyncBackEligible(path, kind)) return false;
     return !this.#isIgnoredByRun(path, kind) || this.#rules.namesInSyncBack(path);
+  }
+
+  /** True for what was sent, or would have been, and yet never comes home: `.git` and rmtx's settings. */
+  isRefused(path: string, kind: PathKind): boolean {
+    return isRefusedFromHost(path) && this.#rules.explain(path, kind).kind === 'synced';
   }
 
   /** True for what a rule keeps from being sent, in either direction. */

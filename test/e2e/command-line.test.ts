@@ -97,7 +97,10 @@ describe('version and help', () => {
     assert.match(help.text, /--timeout <TIME>/);
     assert.equal((await client.rmtx(['help', 'exec'])).text, help.text);
     assert.match((await client.rmtx(['help', 'exit-codes'])).text, /^ +122 /m);
-    assert.match((await client.rmtx(['host', 'clients', '--help'])).text, /rmtx host clients rename/);
+    assert.match(
+      (await client.rmtx(['host', 'clients', '--help'])).text,
+      /rmtx host clients rename/,
+    );
     const unknown = await client.rmtx(['help', 'exce']);
     assert.equal(unknown.code, 2);
     assert.match(unknown.stderr, /did you mean rmtx help exec\?/);
@@ -118,7 +121,10 @@ describe('config', () => {
     const valid = JSON.parse((await check('--json')).text) as Json;
     assert.deepEqual([valid['valid'], valid['project_root']], [true, project.root]);
     const bad: [string, RegExp][] = [
-      ['{\n  "version": 1,\n  "ignroe": []\n}', /\.rmtx\.json:3: ignroe: unknown key[^]*did you mean "ignore"\?/],
+      [
+        '{\n  "version": 1,\n  "ignroe": []\n}',
+        /\.rmtx\.json:3: ignroe: unknown key[^]*did you mean "ignore"\?/,
+      ],
       ['{\n  "version": 1,\n  "ignore": "x"\n}', /\.rmtx\.json:3: ignore/],
       ['{ "version": 2 }', /\.rmtx\.json:1: version/],
       ['{ "version": 1,,\n', /\.rmtx\.json:1/],
@@ -169,7 +175,8 @@ describe('exec in data', () => {
   test('--json streams what happens, the output in it, and ends with the report', async () => {
     await using rig = new Rig();
     const project = await rig.project({ 'old.txt': 'x' });
-    const script = 'printf one; printf "\\377two" >&2; printf three; echo made > made.txt; rm old.txt; exit 3';
+    const script =
+      'printf one; printf "\\377two" >&2; printf three; echo made > made.txt; rm old.txt; exit 3';
     const result = await project.sh(script, { flags: ['--json', '--label', 'nightly'] });
     assert.equal(result.code, 3);
     assert.equal(result.stderr, '');
@@ -237,7 +244,9 @@ describe('exec in data', () => {
       'ignored_leftovers',
       'error',
     ]);
-    assert.deepEqual(good['changed'], [{ path_b64: Buffer.from('b\xffd', 'latin1').toString('base64') }]);
+    assert.deepEqual(good['changed'], [
+      { path_b64: Buffer.from('b\xffd', 'latin1').toString('base64') },
+    ]);
     assert.deepEqual([good['host'], good['address']], ['box', project.host.address]);
     const killed = await report('kill -9 $$');
     assert.deepEqual([killed['exit_code'], killed['signal']], [137, 'SIGKILL']);

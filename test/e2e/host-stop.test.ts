@@ -20,7 +20,7 @@ async function startRun(
 ): Promise<{ host: RigHost; client: RigClient; root: string; running: RunningRmtx }> {
   const project = await rig.project({ 'kept.txt': 'as it was' });
   const { host, client, root } = project;
-  const running = client.start(['exec', '--', 'sh', '-c', `${script}`], { cwd: root });
+  const running = client.start(['exec', '--', 'sh', '-c', script], { cwd: root });
   await running.says(/started/);
   return { host, client, root, running };
 }
@@ -41,28 +41,32 @@ describe('a host that is asked to stop', () => {
       assert.equal((await client.rmtx(['ping', '--host', again.address])).code, 0);
     });
 
-  test('ends its runs and everything of theirs; their clients get 125 and the reason', { skip: noProc }, async () => {
-    await using rig = new Rig();
-    const seconds = uniqueSeconds();
-    const script = `echo changed > kept.txt; setsid sleep ${seconds} & (sleep ${seconds} &); echo started; sleep ${seconds}`;
-    const { host, client, root, running } = await startRun(rig, script);
-    await processesStart(seconds, 3);
-    const stopped = await host.stop();
-    assert.equal(stopped.code, 0, stopped.stderr);
-    assert.deepEqual(processesWith(seconds), []);
-    const ended = await running.ended;
-    assert.equal(ended.code, 125);
-    assert.match(ended.stderr, /^rmtx: error: the host is shutting down/m);
-    assert.equal(readFileSync(path.join(root, 'kept.txt'), 'utf8'), 'as it was');
-    assert.deepEqual(readdirSync(path.join(host.stateDirectory, 'runs')), []);
+  test(
+    'ends its runs and everything of theirs; their clients get 125 and the reason',
+    { skip: noProc },
+    async () => {
+      await using rig = new Rig();
+      const seconds = uniqueSeconds();
+      const script = `echo changed > kept.txt; setsid sleep ${seconds} & (sleep ${seconds} &); echo started; sleep ${seconds}`;
+      const { host, client, root, running } = await startRun(rig, script);
+      await processesStart(seconds, 3);
+      const stopped = await host.stop();
+      assert.equal(stopped.code, 0, stopped.stderr);
+      assert.deepEqual(processesWith(seconds), []);
+      const ended = await running.ended;
+      assert.equal(ended.code, 125);
+      assert.match(ended.stderr, /^rmtx: error: the host is shutting down/m);
+      assert.equal(readFileSync(path.join(root, 'kept.txt'), 'utf8'), 'as it was');
+      assert.deepEqual(readdirSync(path.join(host.stateDirectory, 'runs')), []);
 
-    const again = await rig.host({ stateDirectory: host.stateDirectory });
-    assert.doesNotMatch(again.running.stderr, /cut off/);
-    const after = await client.rmtx(['exec', '--host', again.address, '--', 'cat', 'kept.txt'], {
-      cwd: root,
-    });
-    assert.deepEqual([after.code, after.text], [0, 'as it was'], after.stderr);
-  });
+      const again = await rig.host({ stateDirectory: host.stateDirectory });
+      assert.doesNotMatch(again.running.stderr, /cut off/);
+      const after = await client.rmtx(['exec', '--host', again.address, '--', 'cat', 'kept.txt'], {
+        cwd: root,
+      });
+      assert.deepEqual([after.code, after.text], [0, 'as it was'], after.stderr);
+    },
+  );
 
   test('lets a command clean up, and ends one that will not listen', { skip: noProc }, async () => {
     await using rig = new Rig();
@@ -80,21 +84,25 @@ describe('a host that is asked to stop', () => {
     assert.equal((await second.ended).code, 125);
   });
 
-  test('a second SIGINT ends it at once; the next start ends what it left', { skip: noProc }, async () => {
-    await using rig = new Rig();
-    const seconds = uniqueSeconds();
-    const { host, running } = await startRun(
-      rig,
-      `trap '' INT TERM; echo started; sleep ${seconds}; sleep ${seconds}`,
-    );
-    host.running.child.kill('SIGINT');
-    await host.running.says(/stopping/);
-    host.running.child.kill('SIGINT');
-    assert.equal((await host.running.ended).code, 130);
-    assert.equal((await running.ended).code, 125);
-    await rig.host({ stateDirectory: host.stateDirectory });
-    assert.deepEqual(processesWith(seconds), []);
-  });
+  test(
+    'a second SIGINT ends it at once; the next start ends what it left',
+    { skip: noProc },
+    async () => {
+      await using rig = new Rig();
+      const seconds = uniqueSeconds();
+      const { host, running } = await startRun(
+        rig,
+        `trap '' INT TERM; echo started; sleep ${seconds}; sleep ${seconds}`,
+      );
+      host.running.child.kill('SIGINT');
+      await host.running.says(/stopping/);
+      host.running.child.kill('SIGINT');
+      assert.equal((await host.running.ended).code, 130);
+      assert.equal((await running.ended).code, 125);
+      await rig.host({ stateDirectory: host.stateDirectory });
+      assert.deepEqual(processesWith(seconds), []);
+    },
+  );
 
   test('does not wait for a client that is in the midst of its preparations', async () => {
     await using rig = new Rig();
@@ -137,31 +145,38 @@ describe('a host that is asked to stop', () => {
 });
 
 describe('a host that is killed', () => {
-  test('during a run: the client says so, the next host ends what is left, the next run works', { skip: noProc }, async () => {
-    await using rig = new Rig();
-    const seconds = uniqueSeconds();
-    const { host, client, root, running } = await startRun(
-      rig,
-      `echo changed > kept.txt; echo made > made.txt; setsid sleep ${seconds} & echo started; sleep ${seconds}`,
-    );
-    await processesStart(seconds, 2);
-    await host.kill();
-    const ended = await running.ended;
-    assert.equal(ended.code, 125);
-    assert.match(ended.stderr, /^rmtx: error: the connection .*was lost/m);
-    assert.equal(processesWith(seconds).length, 2);
-    assert.deepEqual(readdirSync(root).sort(), ['.rmtx.json', 'kept.txt']);
+  test(
+    'during a run: the client says so, the next host ends what is left, the next run works',
+    { skip: noProc },
+    async () => {
+      await using rig = new Rig();
+      const seconds = uniqueSeconds();
+      const { host, client, root, running } = await startRun(
+        rig,
+        `echo changed > kept.txt; echo made > made.txt; setsid sleep ${seconds} & echo started; sleep ${seconds}`,
+      );
+      await processesStart(seconds, 2);
+      await host.kill();
+      const ended = await running.ended;
+      assert.equal(ended.code, 125);
+      assert.match(ended.stderr, /^rmtx: error: the connection .*was lost/m);
+      assert.equal(processesWith(seconds).length, 2);
+      assert.deepEqual(readdirSync(root).sort(), ['.rmtx.json', 'kept.txt']);
 
-    const again = await rig.host({ stateDirectory: host.stateDirectory });
-    assert.deepEqual(processesWith(seconds), []);
-    assert.match(again.running.stderr, /run r[0-9a-z]{16} was cut off by the host's end; [23] processes ended/);
-    assert.deepEqual(readdirSync(path.join(host.stateDirectory, 'runs')), []);
-    const after = await client.rmtx(
-      ['exec', '--host', again.address, '--', 'sh', '-c', 'cat kept.txt; ls'],
-      { cwd: root },
-    );
-    assert.deepEqual([after.code, after.text], [0, 'as it waskept.txt\n'], after.stderr);
-  });
+      const again = await rig.host({ stateDirectory: host.stateDirectory });
+      assert.deepEqual(processesWith(seconds), []);
+      assert.match(
+        again.running.stderr,
+        /run r[0-9a-z]{16} was cut off by the host's end; [23] processes ended/,
+      );
+      assert.deepEqual(readdirSync(path.join(host.stateDirectory, 'runs')), []);
+      const after = await client.rmtx(
+        ['exec', '--host', again.address, '--', 'sh', '-c', 'cat kept.txt; ls'],
+        { cwd: root },
+      );
+      assert.deepEqual([after.code, after.text], [0, 'as it waskept.txt\n'], after.stderr);
+    },
+  );
 
   test('its lock goes with it, and a start guard that it left is taken over', async () => {
     await using rig = new Rig();

@@ -19,9 +19,8 @@ function jsonError(result: Result): { code: string; message: string; hint?: stri
   assert.equal(result.text, '');
   const lines = result.stderr.trimEnd().split('\n');
   assert.equal(lines.length, 1, result.stderr);
-  return (
-    JSON.parse(lines[0] ?? '') as { error: { code: string; message: string; hint?: string } }
-  ).error;
+  return (JSON.parse(lines[0] ?? '') as { error: { code: string; message: string; hint?: string } })
+    .error;
 }
 
 interface Context {
@@ -53,7 +52,10 @@ describe('contexts', () => {
     assert.equal((await list()).text, 'ID  NAME  UPDATED  ACTIVE  SIZE  WORKSPACE\n');
     assert.deepEqual(json(await list('--json')), { contexts: [] });
 
-    const one = client.project({ f: 'x'.repeat(2000) }, { host, config: { context: { name: 'One' } } });
+    const one = client.project(
+      { f: 'x'.repeat(2000) },
+      { host, config: { context: { name: 'One' } } },
+    );
     const two = client.project({}, { host, config: { context: { name: 'Two' } } });
     await ran(one);
     await ran(two);
@@ -94,7 +96,10 @@ describe('contexts', () => {
     const result = await client.rmtx(args);
     assert.equal(result.code, 1);
     assert.equal(result.text, `deleted\t${context.id}\t${context.name}\n`);
-    assert.match(result.stderr, /^rmtx: error: the host has no context no-such-context [^\n]*\nrmtx: hint: rmtx context list/);
+    assert.match(
+      result.stderr,
+      /^rmtx: error: the host has no context no-such-context [^\n]*\nrmtx: hint: rmtx context list/,
+    );
     const inJson = await client.rmtx([...args, '--json']);
     assert.equal(inJson.code, 1);
     assert.deepEqual(JSON.parse(inJson.text), { deleted: [], not_found: [NO_SUCH_ID, context.id] });
@@ -294,7 +299,10 @@ describe('ping and hosts', () => {
     };
     // Both call themselves `box`.
     assert.deepEqual(hosts.map(({ name }) => name).sort(), ['box', 'box-2']);
-    assert.deepEqual(hosts.map(({ address }) => address).sort(), [first.address, second.address].sort());
+    assert.deepEqual(
+      hosts.map(({ address }) => address).sort(),
+      [first.address, second.address].sort(),
+    );
     const several = await client.rmtx(['ping']);
     assert.equal(several.code, 1);
     assert.match(several.stderr, /several hosts[^]*hint: .*--host/);
@@ -343,7 +351,10 @@ describe('host clients', () => {
     assert.match(seen?.last_seen ?? '', new RegExp(`^${ISO_TIME}$`));
     const table = (await host.admin('clients')).text;
     assert.match(table, /^ID +LABEL +ROLE +PAIRED +LAST SEEN +FINGERPRINT\n/);
-    assert.match(table, new RegExp(`\n${listed.id} +laptop +exec +${ISO_TIME} +${ISO_TIME} +sha256:`));
+    assert.match(
+      table,
+      new RegExp(`\n${listed.id} +laptop +exec +${ISO_TIME} +${ISO_TIME} +sha256:`),
+    );
 
     const renamed = await host.admin('clients', 'rename', 'laptop', 'old laptop');
     assert.equal(renamed.text, `renamed\t${listed.id}\told laptop\n`, renamed.stderr);
@@ -449,7 +460,10 @@ describe('host pair-code', () => {
     await first.stop();
     const left = await first.admin('pair-code', '--label', 'from the owner');
     assert.match(left.text, LINE);
-    assert.match(left.stderr, /^rmtx: no host runs here: start it with rmtx host before the code expires\n$/);
+    assert.match(
+      left.stderr,
+      /^rmtx: no host runs here: start it with rmtx host before the code expires\n$/,
+    );
     const code = /code=(\d+)/.exec(left.text)?.[1] ?? '';
     const host = await rig.host({ stateDirectory });
     const client = rig.client();
@@ -462,7 +476,11 @@ describe('host pair-code', () => {
       '--label',
       'own',
     ]);
-    assert.match(paired.text, new RegExp(`^paired\tbox\t${host.address}\t${FINGERPRINT}\n$`), paired.stderr);
+    assert.match(
+      paired.text,
+      new RegExp(`^paired\tbox\t${host.address}\t${FINGERPRINT}\n$`),
+      paired.stderr,
+    );
     assert.equal((await clientsOf(host))[0]?.label, 'from the owner');
     const twice = await rig.client().rmtx(['pair', '--host', host.address, '--code', code]);
     assert.equal(twice.code, 1, 'a code counts once');
@@ -493,4 +511,3 @@ describe('host pair-code', () => {
     assert.match(result.stderr, /typing error/);
   });
 });
-

@@ -47,7 +47,10 @@ describe('init', () => {
     const result = await init(client, { cwd, host });
     assert.equal(result.code, 0, result.stderr);
     const [word, file, address, fingerprint] = result.text.trimEnd().split('\t');
-    assert.deepEqual([word, file, address], ['initialized', path.join(cwd, '.rmtx.json'), host.address]);
+    assert.deepEqual(
+      [word, file, address],
+      ['initialized', path.join(cwd, '.rmtx.json'), host.address],
+    );
     const config = readConfig(cwd);
     assert.deepEqual([config.host, config.tls.host_fingerprint], [host.address, fingerprint]);
     assert.match(result.stderr, /^rmtx: wrote .*\.rmtx\.json$/m);
@@ -62,11 +65,20 @@ describe('init', () => {
     await using rig = new Rig();
     const host = await rig.host();
     const client = rig.client();
-    const node = folder(rig, { 'package.json': '{}', 'node_modules/a/index.js': 'x', 'src/a.js': 'y' });
+    const node = folder(rig, {
+      'package.json': '{}',
+      'node_modules/a/index.js': 'x',
+      'src/a.js': 'y',
+    });
     const made = await init(client, { cwd: node, host, flags: ['--json'] });
     assert.equal(made.stderr, '');
     const document = JSON.parse(made.text) as { initialized: object; files: number; bytes: number };
-    assert.deepEqual(Object.keys(document.initialized), ['config', 'host', 'address', 'fingerprint']);
+    assert.deepEqual(Object.keys(document.initialized), [
+      'config',
+      'host',
+      'address',
+      'fingerprint',
+    ]);
     assert.equal(document.files, 3);
     const config = readConfig(node);
     assert.ok(config.ignore.includes('**/node_modules/**'));
@@ -89,7 +101,10 @@ describe('init', () => {
     for (const cwd of [root, path.join(root, 'deep/down')]) {
       const result = await init(client, { cwd, host });
       assert.equal(result.code, 0, result.stderr);
-      assert.match(result.text, new RegExp(`^initialized\t${root}/.rmtx.json\t${host.address}\tsha256:`));
+      assert.match(
+        result.text,
+        new RegExp(`^initialized\t${root}/.rmtx.json\t${host.address}\tsha256:`),
+      );
       assert.match(result.stderr, /^rmtx: kept .*\.rmtx\.json as it is$/m);
       assert.equal(readFileSync(path.join(root, '.rmtx.json'), 'utf8'), shared);
       assert.equal(readConfig(root, '.rmtx.local.json').host, host.address);
@@ -160,7 +175,9 @@ describe('init refuses, and writes nothing', () => {
     const none = await rig.client().rmtx(['init'], { cwd });
     assert.equal(none.code, 1);
     assert.match(none.stderr, /hint: .*--host ADDR/);
-    const away = await rig.client().rmtx(['init', '--host', '127.0.0.1:1', '--code', '00000000'], { cwd });
+    const away = await rig
+      .client()
+      .rmtx(['init', '--host', '127.0.0.1:1', '--code', '00000000'], { cwd });
     assert.equal(away.code, 1);
     assert.deepEqual(readdirSync(cwd), []);
   });
@@ -175,7 +192,10 @@ describe('init refuses, and writes nothing', () => {
       assert.match(result.stderr, /"ERR_RMTX_PROJECT_ROOT_REFUSED"/);
       assert.equal(existsSync(path.join(cwd, '.rmtx.json')), false);
     }
-    assert.equal(JSON.parse((await host.admin('clients', '--json')).text).clients.length, 0);
+    const listed = JSON.parse((await host.admin('clients', '--json')).text) as {
+      clients: object[];
+    };
+    assert.equal(listed.clients.length, 0);
   });
 
   test('a config that is wrong, before it asks for anything', async () => {

@@ -66,7 +66,10 @@ describe('Ctrl-C before the command has started', () => {
   });
 
   test('while the host makes ready: the command never starts', async (t) => {
-    if (spawnSync('mkfifo', ['--version']).status !== 0) return t.skip('needs mkfifo');
+    if (spawnSync('mkfifo', ['--version']).status !== 0) {
+      t.skip('needs mkfifo');
+      return;
+    }
     await using rig = new Rig();
     // The host asks the login shell for its environment, and the profile waits here.
     const home = rig.newDirectory('host-home');
@@ -116,7 +119,10 @@ describe('Ctrl-C during a run', { skip: noProc }, () => {
     await using rig = new Rig();
     const project = await rig.project();
     for (const code of [3, 0]) {
-      const running = start(project, `trap 'exit ${code}' INT; echo ready; while :; do sleep 0.1; done`);
+      const running = start(
+        project,
+        `trap 'exit ${code}' INT; echo ready; while :; do sleep 0.1; done`,
+      );
       await running.says(/ready/);
       running.child.kill('SIGINT');
       assert.equal((await running.ended).code, code, running.stderr);
@@ -148,7 +154,10 @@ describe('Ctrl-C during a run', { skip: noProc }, () => {
     await using rig = new Rig();
     const project = await rig.project();
     for (const signal of ['SIGTERM', 'SIGHUP'] as const) {
-      const running = start(project, `trap 'echo ${signal} > ${signal}; exit 9' INT; echo ready; while :; do sleep 0.1; done`);
+      const running = start(
+        project,
+        `trap 'echo ${signal} > ${signal}; exit 9' INT; echo ready; while :; do sleep 0.1; done`,
+      );
       await running.says(/ready/);
       running.child.kill(signal);
       assert.equal((await running.ended).code, 9, running.stderr);
@@ -208,7 +217,9 @@ describe('what a command leaves behind', { skip: noProc }, () => {
       const project = await rig.project();
       const seconds = uniqueSeconds();
       const flags = ['-v'];
-      const result = await project.sh(`${script(`sleep ${seconds}`)}\nsleep 0.2; exit 4`, { flags });
+      const result = await project.sh(`${script(`sleep ${seconds}`)}\nsleep 0.2; exit 4`, {
+        flags,
+      });
       assert.equal(result.code, 4, result.stderr);
       assert.deepEqual(processesWith(seconds), []);
       assert.match(result.stderr, /process.* left behind/);

@@ -105,10 +105,25 @@ describe('what is not synced', () => {
     assert.deepEqual(readdirSync(project.path('sub')), []);
     assert.ok(!project.has('new/.git'));
     assert.equal(result.code, 0, result.stderr);
+    // What was done in vain is said.
+    const told = result.problems.map(({ path, code }) => `${code} ${path}`);
+    assert.deepEqual(told.toSorted(), ['refused .git', 'refused new/.git', 'refused sub/.GIT']);
+    assert.match(result.stderr, /warning: \.git: .*never comes back/);
     const next = await project.sh(
       'git rev-parse --is-inside-work-tree && cat .git/HEAD; ls -A sub',
     );
     assert.equal(next.text, `true\n${text(project, '.git/HEAD')}`);
+    const looked = await runReported(
+      project,
+      'git add a.txt; git status >/dev/null; git init -q x',
+    );
+    assert.deepEqual(
+      looked.problems.map(({ path }) => path),
+      ['.git', 'x/.git'],
+      looked.stderr,
+    );
+    const onlyLooked = await runReported(project, 'touch a.txt; git status > /dev/null');
+    assert.deepEqual([onlyLooked.code, onlyLooked.problems], [0, []]);
   });
 
   test('the config is not written by a run', async () => {
@@ -120,6 +135,7 @@ describe('what is not synced', () => {
     );
     assert.equal(result.code, 0, result.stderr);
     assert.equal(text(project, '.rmtx.json'), config);
+    assert.match(result.stderr, /warning: \.rmtx\.json: .*never comes back/);
     assert.ok(!project.has('rmtx.json') && !project.has('.rmtx.local.json'));
     assert.equal(text(project, 'a.txt'), 'b\n');
     const next = await project.sh('cat .rmtx.json; ls -A');

@@ -109,6 +109,7 @@ export class Rig implements AsyncDisposable {
       readonly args?: readonly string[];
       /** A program and its arguments that starts the host as its last arguments say. */
       readonly wrap?: readonly string[];
+      readonly home?: string;
     } = {},
   ): Promise<RigHost> {
     const stateDirectory = options.stateDirectory ?? this.newDirectory('host');
@@ -124,7 +125,7 @@ export class Rig implements AsyncDisposable {
         ...(options.args ?? []),
       ],
       {
-        home: this.newDirectory('host-home'),
+        home: options.home ?? this.newDirectory('host-home'),
         ...(options.wrap === undefined ? {} : { wrap: options.wrap }),
       },
     );

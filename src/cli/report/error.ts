@@ -2,6 +2,7 @@
 import { inspect } from 'node:util';
 import { isRmtxError, systemErrorCode } from '../../errors.js';
 import { printable } from '../../util/printable.js';
+import { jsonLine } from './json.js';
 
 export interface ErrorFormat {
   readonly isJson: boolean;
@@ -18,7 +19,7 @@ export interface ErrorParts {
 
 /** The text for stderr, with its line end. */
 export function renderError(error: unknown, format: ErrorFormat): string {
-  if (format.isJson) return `${JSON.stringify({ error: errorParts(error) })}\n`;
+  if (format.isJson) return jsonLine({ error: errorParts(error) });
   const parts = errorParts(error);
   // A person who pressed Ctrl-C knows what happened.
   if (parts.code === 'ERR_RMTX_INTERRUPTED') return `rmtx: ${printable(parts.message)}\n`;
