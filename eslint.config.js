@@ -92,6 +92,10 @@ module.exports = tseslint.config(
         { selector: 'ExportDefaultDeclaration', message: 'Use a named export.' },
       ],
       eqeqeq: 'error',
+      '@typescript-eslint/no-unused-vars': [
+        'error',
+        { varsIgnorePattern: '^_', argsIgnorePattern: '^_', caughtErrors: 'all' },
+      ],
     },
   },
   ...boundaries,
@@ -111,6 +115,8 @@ module.exports = tseslint.config(
       '@typescript-eslint/no-non-null-assertion': 'off',
       // A table of cases may hold some that have nothing to wait for.
       '@typescript-eslint/require-await': 'off',
+      // What a hostile peer is made to say is not what the types promise.
+      '@typescript-eslint/no-unnecessary-condition': 'off',
     },
   },
 );

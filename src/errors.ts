@@ -60,6 +60,7 @@ const families = {
   ERR_RMTX_STATE_CORRUPT: 'state',
   ERR_RMTX_STATE_UNSAFE: 'state',
   ERR_RMTX_DISK_FULL: 'state',
+  ERR_RMTX_APPLY_FAILED: 'state',
   ERR_RMTX_CONTEXT_NOT_FOUND: 'state',
   ERR_RMTX_CONTEXT_BUSY: 'state',
   ERR_RMTX_RUN_NOT_FOUND: 'state',

@@ -3,11 +3,25 @@ import type { HostTarget } from '../client/control.js';
 import { resolveConfig } from '../config/resolved-config.js';
 import type { ResolvedConfig } from '../config/resolved-config.js';
 import { isRmtxError } from '../errors.js';
+import { printable } from '../util/printable.js';
 import type { FlagValues } from './arguments.js';
 
 /** Which host a command without a project of its own means: the flags, and the config if one governs. */
 export function targetOf(flags: FlagValues): HostTarget {
-  return { home: openClientHome(), host: flags.text('host'), config: configIfAny(flags) };
+  return {
+    home: openClientHome(),
+    host: flags.text('host'),
+    config: configIfAny(flags),
+    warn: warningsFor(flags),
+  };
+}
+
+/** Writes warnings to stderr, unless somebody wants only errors or data. */
+export function warningsFor(flags: FlagValues): (line: string) => void {
+  return (line) => {
+    if (!flags.has('quiet') && !flags.has('json'))
+      process.stderr.write(`rmtx: warning: ${printable(line)}\n`);
+  };
 }
 
 /** The config that `--config` names or that lies above; undefined only where nothing asked for one. */

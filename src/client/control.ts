@@ -18,6 +18,8 @@ export interface HostTarget {
   /** `--host`. */
   readonly host: string | undefined;
   readonly config: ResolvedConfig | undefined;
+  /** Told in one line what of the paired hosts could not be read. */
+  readonly warn?: (line: string) => void;
 }
 
 const ANSWER_TIMEOUT_MS = 60_000;
@@ -155,12 +157,22 @@ async function withHost<T>(
   target: HostTarget,
   use: (call: Call, dialed: DialedHost) => Promise<T>,
 ): Promise<T> {
-  const choice = chooseHost({ home: target.home, named: target.host, config: target.config });
+  const { home, host, config, warn } = target;
+  const choice = chooseHost({ home, named: host, config, warn });
   const dialed = await dialHost({ home: target.home, choice, alpn: ALPN_CONTROL });
+  let isConnected = false;
   const client = new Client('https://rmtx', {
     // The stream is dialled, secured and pinned already; undici only speaks HTTP on it. It must not be
-    // handed over before connect has returned: undici would never send the request then.
-    connect: (_options, callback) => void setImmediate(() => callback(null, dialed.socket)),
+    // handed over before connect has returned: undici would never send the request then. Nor twice:
+    // where the host closed it undici asks for another.
+    connect: (_options, callback) => {
+      const wasConnected = isConnected;
+      isConnected = true;
+      setImmediate(() => {
+        if (wasConnected) callback(new Error('the host closed the connection'), null);
+        else callback(null, dialed.socket);
+      });
+    },
     headersTimeout: ANSWER_TIMEOUT_MS,
     bodyTimeout: ANSWER_TIMEOUT_MS,
     maxResponseSize: MAX_ANSWER_BYTES,

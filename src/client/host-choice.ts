@@ -26,6 +26,8 @@ export interface ChooseHostOptions {
   readonly named: string | undefined;
   readonly config: ResolvedConfig | undefined;
   readonly env?: NodeJS.ProcessEnv;
+  /** Told in one line what of the paired hosts could not be read. */
+  readonly warn?: ((line: string) => void) | undefined;
 }
 
 /**
@@ -35,7 +37,9 @@ export interface ChooseHostOptions {
 export function chooseHost(options: ChooseHostOptions): HostChoice {
   const { config } = options;
   const env = options.env ?? process.env;
-  const known = listKnownHosts(hostsDirectory(options.home));
+  const known = listKnownHosts(hostsDirectory(options.home), {
+    log: options.warn ?? (() => undefined),
+  });
   const configPin =
     config?.hostFingerprint === undefined ? undefined : parseFingerprint(config.hostFingerprint);
   const explicit = options.named ?? nonEmpty(env['RMTX_HOST']);

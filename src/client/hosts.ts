@@ -12,8 +12,12 @@ export interface PairedHostInfo {
   readonly lastSeen: string | undefined;
 }
 
-export function listKnownHosts(home: ClientHome): PairedHostInfo[] {
-  return readKnownHosts(hostsDirectory(home)).map((host) => ({
+export function listKnownHosts(
+  home: ClientHome,
+  options: { readonly warn?: (line: string) => void } = {},
+): PairedHostInfo[] {
+  const log = options.warn ?? (() => undefined);
+  return readKnownHosts(hostsDirectory(home), { log }).map((host) => ({
     name: host.name,
     fingerprint: host.fingerprint,
     address: host.lastAddress ?? host.addresses[0] ?? '',

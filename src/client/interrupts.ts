@@ -57,7 +57,7 @@ export class Interrupts implements Disposable {
       this.#onStop(this.#count > 1);
       this.#onNotice(
         this.#count > 1
-          ? 'ending the command at once'
+          ? 'ending the command at once; press Ctrl-C again to leave'
           : 'asking the command to end (SIGTERM in 5 s, SIGKILL in 15 s); press Ctrl-C again to end it at once',
       );
     }

@@ -26,7 +26,7 @@ export interface RecoveryReport {
   readonly projectRoot: string;
   /**
    * completed: the results are in the project. discarded, rolled-back: the project is as before the
-   * sync-back, and `rmtx attach` brings the results home. quarantined: a damaged transaction was put
+   * sync-back, and the command can be run again. quarantined: a damaged transaction was put
    * aside. waiting: it cannot be dealt with now (see `message`), the next start tries again.
    */
   readonly kind: 'completed' | 'discarded' | 'rolled-back' | 'quarantined' | 'waiting';

@@ -93,7 +93,10 @@ export async function bringChangesHome(options: HomeOptions): Promise<HomeReport
       description: describeConflict(conflict),
     })),
     problems: [...changeSet.problems, ...applied.problems],
-    isIncomplete: applied.heldDeletions !== undefined || applied.problems.length > 0,
+    isIncomplete:
+      applied.heldDeletions !== undefined ||
+      applied.problems.length > 0 ||
+      changeSet.problems.some(({ code }) => code === 'unreadable'),
     ignored: changeSet.ignored,
     bytes: fetcher.bytes,
   };

@@ -8,7 +8,6 @@ import { forwardedEnvironment } from '../config/env-forward.js';
 import type { ResolvedConfig } from '../config/resolved-config.js';
 import { CHANNEL } from '../protocol/messages.js';
 import type { CommandOutcome, HostMessage } from '../protocol/messages.js';
-import { isRmtxError } from '../errors.js';
 import { AnchoredRoot } from '../util/safe-path.js';
 import { exactCommand, projectWorkingDirectory } from './command.js';
 import { connectForRun } from './connect.js';
@@ -60,7 +59,7 @@ export async function runCommand(options: RunOptions, sinks: RunSinks): Promise<
     return await run.execute();
   } catch (error) {
     if (interrupts.abandoned.signal.aborted) return run.abandoned();
-    throw run.betterError(error);
+    throw error;
   } finally {
     run.close();
   }
@@ -149,16 +148,12 @@ class ClientRun {
     this.#host?.connection.destroy();
   }
 
-  /** A broken channel only says that the connection is gone; the host may have said why. */
-  betterError(error: unknown): unknown {
-    const isLost = isRmtxError(error) && error.code === 'ERR_RMTX_CONNECTION_LOST';
-    return isLost ? (this.#host?.inbox.failure ?? error) : error;
-  }
-
   /** The host gets its workspace ready while the project is still scanned here. */
   async #connect(key: string, abortSignal: AbortSignal): Promise<HostConnection> {
     const { home, host, config } = this.#options;
-    const choice = chooseHost({ home, named: host, config });
+    const warn = (message: string): void =>
+      this.#emit({ type: 'notice', code: 'damaged-record', message, level: 'warning' });
+    const choice = chooseHost({ home, named: host, config, warn });
     this.#emit({ type: 'notice', code: 'host-rule', message: choice.rule, level: 'info' });
     this.#host = await connectForRun({
       home,

@@ -23,6 +23,11 @@ export class SpoolTail {
     this.#maxBytes = maxBytes;
   }
 
+  /** The first byte that is here. */
+  get start(): number {
+    return this.#blocks[0]?.offset ?? this.#end;
+  }
+
   append(bytes: Buffer): void {
     const end = this.#end + bytes.length;
     if (bytes.length > this.#maxBytes) {

@@ -19,6 +19,8 @@ import { PRIVATE_FILE_MODE } from '../util/atomic-file.js';
 import { SpoolTail } from './spool-tail.js';
 
 const MEBIBYTE = 1024 * 1024;
+/** More than a visited command may be ahead of its visitor, which is 1 MiB and what is in a pipe. */
+const TAIL_BYTES = 1.5 * MEBIBYTE;
 
 export interface SpoolOptions {
   readonly segmentBytes?: number;
@@ -50,12 +52,14 @@ export class Spool implements Disposable {
   readonly #hardLimitBytes: number;
   readonly #segments: Segment[];
   readonly #tail: SpoolTail;
+  readonly #tailBytes: number;
   readonly #waiters = new Set<Waiter>();
   #writeFd: number | undefined;
   #reading: { readonly segment: Segment; readonly fd: number } | undefined;
   #length: number;
   #delivered = 0;
   #isEnded = false;
+  #isDiskFull = false;
 
   private constructor(stem: string, segments: Segment[], options: SpoolOptions) {
     this.#stem = stem;
@@ -65,7 +69,8 @@ export class Spool implements Disposable {
     this.#hardLimitBytes = Math.max(options.hardLimitBytes ?? 1024 * MEBIBYTE, this.#limitBytes);
     const last = segments.at(-1);
     this.#length = last === undefined ? 0 : last.offset + last.size;
-    this.#tail = new SpoolTail(this.#length, options.tailBytes ?? MEBIBYTE);
+    this.#tailBytes = options.tailBytes ?? TAIL_BYTES;
+    this.#tail = new SpoolTail(this.#length, this.#tailBytes);
   }
 
   /**
@@ -89,9 +94,9 @@ export class Spool implements Disposable {
     return this.#length;
   }
 
-  /** The oldest byte that can still be read; greater than 0 once a limit dropped something. */
+  /** The oldest byte that can still be read; greater than 0 once a limit or a full disk dropped something. */
   get firstOffset(): number {
-    return this.#segments[0]?.offset ?? this.#length;
+    return this.#segments[0]?.offset ?? this.#tail.start;
   }
 
   get isEnded(): boolean {
@@ -100,15 +105,15 @@ export class Spool implements Disposable {
 
   /**
    * Adds bytes and wakes who waits for them. They must not be changed afterwards: the tail keeps them.
-   * Throws DISK_FULL; a front part of them may have been added then, and offsets stay true.
+   * On a full disk it goes on in memory alone as long as a visitor keeps up: the command may be about to
+   * say what filled it. Throws DISK_FULL after that; a front part of the bytes may have been added then,
+   * and offsets stay true.
    */
   append(bytes: Buffer): void {
     if (this.#isEnded) throw new Error('Internal error: append to an ended spool');
     let rest = bytes;
     while (rest.length > 0) {
-      const segment = this.#segmentWithRoom();
-      const part = rest.subarray(0, this.#segmentBytes - segment.size);
-      this.#write(segment, part);
+      const part = this.#isDiskFull ? this.#appendInMemory(rest) : this.#appendToDisk(rest);
       rest = rest.subarray(part.length);
     }
     for (const waiter of this.#waiters) if (waiter.offset < this.#length) this.#wake(waiter);
@@ -166,6 +171,45 @@ export class Spool implements Disposable {
     waiter.wake();
   }
 
+  /** Returns what was added. */
+  #appendToDisk(bytes: Buffer): Buffer {
+    try {
+      const segment = this.#segmentWithRoom();
+      const part = bytes.subarray(0, this.#segmentBytes - segment.size);
+      this.#write(segment, part);
+      return part;
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      // All that its visitor does not have yet must be in memory: the files go.
+      if (this.#delivered < this.#tail.start) throw this.#diskFull(error);
+      this.#isDiskFull = true;
+      this.#dropSegments();
+      return bytes.subarray(0, 0);
+    }
+  }
+
+  #appendInMemory(bytes: Buffer): Buffer {
+    if (this.#length + bytes.length - this.#delivered > this.#tailBytes) throw this.#diskFull();
+    this.#length += bytes.length;
+    this.#tail.append(bytes);
+    return bytes;
+  }
+
+  #diskFull(cause?: unknown): RmtxError {
+    const directory = path.dirname(this.#stem);
+    return new RmtxError('ERR_RMTX_DISK_FULL', `no space left for the run's output in ${directory}`, {
+      cause,
+      hint: 'free some space there, or run rmtx cache prune, and try again',
+    });
+  }
+
+  #dropSegments(): void {
+    this.#closeWriter();
+    this.#closeReader();
+    for (const segment of this.#segments.splice(0))
+      rmSync(fileOf(this.#stem, segment), { force: true });
+  }
+
   #segmentWithRoom(): Segment {
     const last = this.#segments.at(-1);
     if (last !== undefined && last.size < this.#segmentBytes) return last;
@@ -185,7 +229,7 @@ export class Spool implements Disposable {
     } catch (error) {
       // A part may have been written; the file's size is what a later start believes.
       ftruncateSync(this.#writeFd, segment.size);
-      throw asDiskFull(error, this.#stem);
+      throw error;
     }
     segment.size += bytes.length;
     this.#length += bytes.length;
@@ -261,14 +305,6 @@ function namesIn(directory: string): string[] {
   }
 }
 
-function asDiskFull(error: unknown, stem: string): unknown {
-  const code = systemErrorCode(error) ?? '';
-  if (!['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code)) return error;
-  return new RmtxError(
-    'ERR_RMTX_DISK_FULL',
-    `no room for the run's output in ${path.dirname(stem)}`,
-    {
-      cause: error,
-    },
-  );
+function isDiskFull(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(systemErrorCode(error) ?? '');
 }

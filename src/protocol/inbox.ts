@@ -14,7 +14,7 @@ interface Waiter<M> {
 export interface InboxOptions<M> {
   /** Throws for what is not a well-formed message; the connection is ended then. */
   readonly parse: (raw: unknown) => M;
-  /** Takes what may come at any time; returns true when it did. It may throw to end the conversation. */
+  /** Takes what may come at any time; returns true when it did. It may throw to end the connection. */
   readonly aside: (message: M) => boolean;
   /** Who the other side is, for the message when it is gone. */
   readonly peer: string;
@@ -34,6 +34,8 @@ export class Inbox<M extends { readonly type: string }> {
         if (options.aside(message)) return;
       } catch (error) {
         this.#fail(error);
+        // Whoever waits for a channel hears of it, too: a peer that only lives on would keep it waiting.
+        connection.destroy(this.#failure);
         return;
       }
       if (this.#wanted !== undefined) {
@@ -52,11 +54,6 @@ export class Inbox<M extends { readonly type: string }> {
           ),
       );
     });
-  }
-
-  /** Why nothing more will come, once that is so: better than what a channel says about the same end. */
-  get failure(): Error | undefined {
-    return this.#failure;
   }
 
   /** Rejects, with {@link failure}, when nothing more will come; for waits that are not for a message. */

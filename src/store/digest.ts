@@ -37,11 +37,6 @@ export function createDigestStream(): DigestStream {
   return implementation().stream();
 }
 
-/** Which implementation is in use; `rmtx version -v` and the bench say it. */
-export function digestImplementation(): 'native' | 'wasm' {
-  return implementation().name;
-}
-
 export function toDigest(raw: Uint8Array): Digest {
   return (PREFIX + asBuffer(raw).toString('hex')) as Digest;
 }

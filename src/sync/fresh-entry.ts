@@ -5,7 +5,6 @@ import { isRmtxError, systemErrorCode } from '../errors.js';
 import { nowUs } from '../util/microseconds.js';
 import { pathFromBytes } from '../util/path-bytes.js';
 import type { AnchoredRoot } from '../util/safe-path.js';
-import { runAtOnce } from '../util/slices.js';
 import type { Entry, FileEntry, Problem, SymlinkEntry, WorkspacePath } from './entry.js';
 import { hashFileInSteps } from './hash-file.js';
 import type { HashedFile } from './hash-file.js';
@@ -40,14 +39,6 @@ export function* readEntryInSteps(
   } catch (error) {
     return isGone(error) ? undefined : unreadableProblem(path, error);
   }
-}
-
-/** As {@link readEntryInSteps}, at once. */
-export function readEntryAt(
-  root: AnchoredRoot,
-  path: WorkspacePath,
-): FreshEntry | Problem | undefined {
-  return runAtOnce(readEntryInSteps(root, path));
 }
 
 export function isProblem(value: FreshEntry | Problem): value is Problem {

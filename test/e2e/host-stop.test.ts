@@ -3,10 +3,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 
 import os from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
-import { PeerConnection } from '../../src/protocol/connection.js';
-import { secureAsClient } from '../../src/transport/secure-stream.js';
-import { directTcp } from '../../src/transport/direct-tcp.js';
-import { loadIdentity } from '../../src/trust/identity.js';
+import { LyingClient } from '../support/lying-client.js';
 import { Rig } from '../support/rig.js';
 import type { RigClient, RigHost, RunningRmtx } from '../support/rig.js';
 import { processesStart, processesWith, uniqueSeconds } from '../support/processes.js';
@@ -107,40 +104,10 @@ describe('a host that is asked to stop', () => {
   test('does not wait for a client that is in the midst of its preparations', async () => {
     await using rig = new Rig();
     const host = await rig.host();
-    const client = await rig.pairedClient(host);
-    const identity = loadIdentity(path.join(client.home, '.rmtx', 'identity'));
-    assert.ok(identity);
-    const stream = await directTcp({ host: '127.0.0.1', port: host.port }).dial({
-      timeoutMs: 5000,
-    });
-    const { socket } = await secureAsClient({
-      stream,
-      identity,
-      alpn: 'rmtx/1',
-      pins: undefined,
-      timeoutMs: 5000,
-      description: 'the host',
-    });
-    const connection = new PeerConnection(socket);
-    const messages: { type: string; code?: string }[] = [];
-    const opened = new Promise<void>((resolve) =>
-      connection.receiveMessages((message) => {
-        messages.push(message as { type: string });
-        if (messages.at(-1)?.type === 'run_opened') resolve();
-      }),
-    );
-    connection.send({ type: 'hello', protocol_min: 1, protocol_max: 1, version: '0.0.0' });
-    connection.send({
-      type: 'run_open',
-      run_id: 'r0000000000000000',
-      context_key: '0'.repeat(32),
-      context_name: 'x',
-      label: '',
-    });
-    await opened;
+    const run = await LyingClient.paired(rig, host).connect();
+    await run.open();
     assert.equal((await host.stop()).code, 0);
-    await connection.closed;
-    assert.equal(messages.at(-1)?.code, 'ERR_RMTX_HOST_STOPPING');
+    assert.equal(await run.ending(), 'ERR_RMTX_HOST_STOPPING');
   });
 });
 

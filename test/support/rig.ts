@@ -297,8 +297,11 @@ export class RigClient {
   }
 
   /** A project folder with a config that names the host. */
-  project(files: Tree, options: { readonly config?: object; readonly host: RigHost }): RigProject {
-    const root = this.rig.newDirectory('project');
+  project(
+    files: Tree,
+    options: { readonly config?: object; readonly host: RigHost; readonly root?: string },
+  ): RigProject {
+    const root = options.root ?? this.rig.newDirectory('project');
     const config = { version: 1, host: options.host.address, ...options.config };
     writeTree(root, { '.rmtx.json': JSON.stringify(config), ...files });
     return new RigProject(this, options.host, root);

@@ -1,21 +1,23 @@
 import { openClientHome } from '../../client/home.js';
 import { forgetHost, listKnownHosts } from '../../client/hosts.js';
-import type { Invocation } from '../arguments.js';
+import type { FlagValues, Invocation } from '../arguments.js';
 import { jsonDocument } from '../report/json.js';
 import { renderTable, tabLine } from '../report/text.js';
+import { warningsFor } from '../target.js';
 
 export { recover } from '../recovery.js';
 
 export function run({ command, flags, operands }: Invocation): Promise<number> {
   const isJson = flags.has('json');
   process.stdout.write(
-    command.name === 'hosts forget' ? forget(operands[0] ?? '', isJson) : list(isJson),
+    command.name === 'hosts forget' ? forget(operands[0] ?? '', isJson) : list(flags),
   );
   return Promise.resolve(0);
 }
 
-function list(isJson: boolean): string {
-  const hosts = listKnownHosts(openClientHome());
+function list(flags: FlagValues): string {
+  const isJson = flags.has('json');
+  const hosts = listKnownHosts(openClientHome(), { warn: warningsFor(flags) });
   if (isJson)
     return jsonDocument({
       hosts: hosts.map(({ name, fingerprint, address, pairedAt, lastSeen }) => ({

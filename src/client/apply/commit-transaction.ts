@@ -34,7 +34,7 @@ export async function lockProject(
   throw new RmtxError(
     'ERR_RMTX_STATE_IN_USE',
     'another rmtx is writing results into this project and does not come to an end',
-    { hint: 'look for it with ps; then run rmtx attach with this run', isRetryable: true },
+    { hint: 'look for it with ps, then run the command again', isRetryable: true },
   );
 }
 
@@ -117,13 +117,13 @@ export function writeFailure(error: unknown, outcome: string): RmtxError {
   const code = systemErrorCode(error);
   const isFull = code === 'ENOSPC' || code === 'EDQUOT';
   return new RmtxError(
-    isFull ? 'ERR_RMTX_DISK_FULL' : 'ERR_RMTX_STATE_UNSAFE',
+    isFull ? 'ERR_RMTX_DISK_FULL' : 'ERR_RMTX_APPLY_FAILED',
     `writing the results into the project failed (${reasonOf(error)}) ${outcome}`,
     {
       cause: error,
       hint: isFull
-        ? 'free some space, then run rmtx attach with this run'
-        : 'check the disk, then run rmtx attach with this run',
+        ? 'free some space, then run the command again'
+        : 'check the disk, then run the command again',
     },
   );
 }

@@ -55,7 +55,7 @@ export class StageAreas implements Disposable {
       throw new RmtxError(
         'ERR_RMTX_DISK_FULL',
         `what comes back needs ${wanted} bytes, and there is room for ${free} at ${printable(area.shown(''))}`,
-        { hint: 'nothing was changed: free some space there, then run rmtx attach with this run' },
+        { hint: 'nothing was changed: free some space there, then run the command again' },
       );
     });
   }

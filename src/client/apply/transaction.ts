@@ -39,7 +39,7 @@ import type { AnchoredRoot } from '../../util/safe-path.js';
 import { Area, makeTreeArea, removeTreeArea } from './areas.js';
 import { decodeJournal, encodeHeader, encodeJournal, parseHeader } from './journal.js';
 import type { Journal, TransactionHeader } from './journal.js';
-import { UNDO_RECORD_NAME, undoParent } from './undo.js';
+import { UNDO_RECORD_NAME, closeUndoFiles, undoParent } from './undo.js';
 
 export type TransactionState = 'staging' | 'committing' | 'rolling-back' | 'done';
 
@@ -207,6 +207,7 @@ export class Transaction {
    * Can be done again where it was interrupted.
    */
   async finish(root: AnchoredRoot | undefined): Promise<void> {
+    closeUndoFiles(this.undoDirectory);
     this.#keepRecord(journalNames.done);
     await this.#remove(root);
   }

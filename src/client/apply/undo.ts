@@ -3,9 +3,10 @@
  * it, and `record`, the journal, which says what was where. Enough to take the sync-back apart later;
  * also what a rollback works from.
  */
-import { readdirSync, statSync } from 'node:fs';
+import { chmodSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { readFileIfExists } from '../../util/atomic-file.js';
+import { systemErrorCode } from '../../errors.js';
+import { PRIVATE_FILE_MODE, readFileIfExists } from '../../util/atomic-file.js';
 import { removeTree } from '../../util/remove-tree.js';
 import { decodeJournal } from './journal.js';
 import type { Journal } from './journal.js';
@@ -17,6 +18,30 @@ const KEPT_RECORDS = 20;
 
 export function undoParent(clientHome: string): string {
   return path.join(clientHome, 'undo');
+}
+
+/**
+ * Closes what was displaced to others, as everything is that we keep; the record has the modes. Only once
+ * a transaction is done: a rollback puts the files back as they are.
+ */
+export function closeUndoFiles(directory: string): void {
+  for (const name of namesIn(directory)) {
+    const file = path.join(directory, name);
+    const stats = lstatSync(file, { throwIfNoEntry: false });
+    // A file that has another name is somebody's in use.
+    if (stats?.isFile() !== true || stats.nlink > 1 || stats.uid !== process.getuid?.()) continue;
+    chmodSync(file, PRIVATE_FILE_MODE);
+  }
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    // Nothing was displaced.
+    if (systemErrorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 /** What one sync-back did. Throws STATE_CORRUPT where the record is damaged or missing. */
