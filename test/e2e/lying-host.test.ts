@@ -537,10 +537,7 @@ describe('the content of a change', () => {
         await visit.sendRecords(recordsOf([upsert(entry)]));
         const requests = visit.connection.openReceive(CHANNEL.resultRequests);
         const blobs = visit.connection.openSend(CHANNEL.resultBlobs);
-        for await (const piece of requests) {
-          piece;
-          blobs.end();
-        }
+        for await (const _piece of requests) blobs.end();
         await visit.fallSilent();
       });
       const result = await project.exec(['true'], verbose);

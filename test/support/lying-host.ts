@@ -218,7 +218,8 @@ export class LyingVisit {
 
   /** Takes rules and the manifest of a round. */
   async takeManifest(round = 0): Promise<void> {
-    if (round === 0) for await (const piece of this.connection.openReceive(CHANNEL.rules)) piece;
+    if (round === 0)
+      for await (const _piece of this.connection.openReceive(CHANNEL.rules)) continue;
     const { base } = await this.expect('manifest');
     const decoder = new ChangeDecoder();
     const merger = new TableMerger(base === null ? EntryTable.empty : this.table);
