@@ -197,10 +197,14 @@ export class Spool implements Disposable {
 
   #diskFull(cause?: unknown): RmtxError {
     const directory = path.dirname(this.#stem);
-    return new RmtxError('ERR_RMTX_DISK_FULL', `no space left for the run's output in ${directory}`, {
-      cause,
-      hint: 'free some space there, or run rmtx cache prune, and try again',
-    });
+    return new RmtxError(
+      'ERR_RMTX_DISK_FULL',
+      `no space left for the run's output in ${directory}`,
+      {
+        cause,
+        hint: 'free some space there, or run rmtx cache prune, and try again',
+      },
+    );
   }
 
   #dropSegments(): void {
