@@ -176,8 +176,7 @@ function baseAfter(
 function isInManifest(rules: SyncRules, change: ManifestChange): boolean {
   if (change.type === 'delete') return true;
   const { path, kind } = change.entry;
-  const verdict = rules.explain(path, { isDirectory: kind === 'directory' });
-  return verdict.kind === 'synced' || (verdict.kind === 'outside' && verdict.contains);
+  return rules.isInManifest(path, { isDirectory: kind === 'directory' });
 }
 
 /** Fetches blobs of the result, in as many calls as the apply makes; then tells the host that it is over. */

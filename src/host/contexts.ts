@@ -46,12 +46,15 @@ export interface HeldSlot {
 }
 
 interface SlotState {
+  readonly clientId: string;
   isSettling: boolean;
   readonly freed: Deferred<undefined>;
 }
 
 /** How many runs of one context may be going on at once. */
 const MAX_SLOTS = 64;
+/** And of one client: each has a thread, and what a client says its projects are costs it nothing. */
+const MAX_SLOTS_PER_CLIENT = 64;
 
 export class Contexts {
   readonly #paths: StatePaths;
@@ -87,6 +90,7 @@ export class Contexts {
    * milliseconds): taking a cold one instead would cost far more.
    */
   async takeSlot(context: ContextRecord): Promise<HeldSlot> {
+    this.#refuseTooMany(context.clientId);
     const slots = this.#held.get(context.id) ?? new Map<number, SlotState>();
     this.#held.set(context.id, slots);
     for (let slot = 0; slot < MAX_SLOTS; slot++) {
@@ -169,9 +173,22 @@ export class Contexts {
     return old;
   }
 
+  #refuseTooMany(clientId: string): void {
+    let held = 0;
+    for (const slots of this.#held.values())
+      for (const state of slots.values()) if (state.clientId === clientId) held += 1;
+    if (held < MAX_SLOTS_PER_CLIENT) return;
+    throw new RmtxError(
+      'ERR_RMTX_CONTEXT_BUSY',
+      `${held} runs of this client are going on at the host`,
+      { hint: 'wait for one to end' },
+    );
+  }
+
   #hold(context: ContextRecord, slot: number): HeldSlot {
     const slots = this.#held.get(context.id);
-    const state: SlotState = { isSettling: false, freed: createDeferred<undefined>() };
+    const { clientId } = context;
+    const state: SlotState = { clientId, isSettling: false, freed: createDeferred<undefined>() };
     slots?.set(slot, state);
     const workspacePath = path.join(this.#paths.workspaces, context.id, String(slot));
     const slotDirectory = path.join(this.#directory(context.id), 'slots', String(slot));
@@ -225,11 +242,16 @@ export class Contexts {
     await Promise.all(states.filter((s) => s.isSettling).map((s) => s.freed.promise));
   }
 
-  /** Finishes deletions that a crash interrupted; called once at start. */
+  /** Finishes deletions that a crash interrupted; called once at start. Never rejects: it is only disk. */
   async sweepDeleted(): Promise<void> {
     for (const parent of [this.#paths.contexts, this.#paths.workspaces])
-      for (const name of readdirSync(parent))
-        if (name.startsWith('.deleted-')) await removeTree(path.join(parent, name));
+      for (const name of readdirSync(parent)) {
+        const doomed = path.join(parent, name);
+        if (name.startsWith('.deleted-'))
+          await removeTree(doomed).catch((error: unknown) => {
+            this.#log(`${doomed} cannot be removed: ${String(error)}`);
+          });
+      }
   }
 
   #directory(id: string): string {

@@ -9,7 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { constants } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { RmtxError, systemErrorCode } from '../errors.js';
+import { RmtxError, isRmtxError, systemErrorCode } from '../errors.js';
 import { PeerConnection } from '../protocol/connection.js';
 import { ALPN_CONTROL, ALPN_PAIRING, ALPN_RUN } from '../protocol/messages.js';
 import { captureBaseEnvironment } from '../runtime/base-environment.js';
@@ -26,11 +26,11 @@ import { clientRoutes } from './control-api.js';
 import { ControlSocket } from './control-socket.js';
 import { collectOldBlobs } from './garbage.js';
 import { PairingService } from './pairing-service.js';
-import { errorBody, respond, serveRoutes } from './routes.js';
+import { describeFailure, errorBody, respond, serveRoutes } from './routes.js';
 import { Runs } from './runs.js';
 import type { HostServices } from './services.js';
 import { openStateDirectory } from './state-directory.js';
-import { refuseUnknown, serveVisit } from './visit.js';
+import { refuseVisit, serveVisit } from './visit.js';
 import { closeWorkspaceWorkers, prewarmWorkspaceWorkers } from './workspace-threads.js';
 
 export interface HostOptions {
@@ -45,6 +45,8 @@ export interface HostServer {
   readonly addresses: string[];
   readonly fingerprint: string;
   readonly hasClients: boolean;
+  /** With the code of a window that was left while no host ran. */
+  readonly isPairingOpen: boolean;
   openPairingWindow(options: { readonly ttlMs: number; readonly label?: string }): Promise<{
     readonly code: string;
     readonly expiresAt: Date;
@@ -56,6 +58,8 @@ export interface HostServer {
 }
 
 const HOUSEKEEPING_MS = 3600 * 1000;
+/** Far more than one client's runs and questions need at a time; descriptors are everybody's. */
+const MAX_CONNECTIONS_PER_CLIENT = 256;
 
 /**
  * Starts a host. Rejects with ERR_RMTX_STATE_IN_USE where another host has the state directory, and
@@ -107,6 +111,7 @@ export async function startHost(options: HostOptions): Promise<HostServer> {
       addresses: listener.addresses,
       fingerprint: identity.fingerprint,
       hasClients: trust.list().length > 0,
+      isPairingOpen: pairing.openPending(),
       openPairingWindow: async ({ ttlMs, label }) => ({
         ...(await pairing.open({ ttlMs, label })),
         host: name,
@@ -170,19 +175,23 @@ class Listener {
     this.#server.removeAllListeners('secureConnection');
     this.#server.on('secureConnection', (socket: TLSSocket) => {
       socket.on('error', () => socket.destroy());
-      this.#dispatch(socket, () => serveHttp?.call(this.#server, socket));
+      try {
+        this.#dispatch(socket, () => serveHttp?.call(this.#server, socket));
+      } catch (error) {
+        this.#drop(socket, error);
+      }
     });
     this.#server.on('tlsClientError', (_error, socket) => socket.destroy());
   }
 
   async listen(where: string): Promise<void> {
-    const { host, port } = where.startsWith(':')
-      ? { host: undefined, port: Number(where.slice(1)) }
-      : parseAddress(where);
+    const { host, port } = listenAddress(where);
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (error) => reject(cannotListen(where, error)));
       this.#server.listen({ port, ...(host === undefined ? {} : { host }) }, resolve);
     });
+    // Such as no descriptor being left for a connection: the next one may have one again.
+    this.#server.on('error', (error) => this.#options.services.log(describeFailure(error)));
     const bound = this.#server.address() as AddressInfo;
     this.addresses = [formatAddress({ host: bound.address, port: bound.port })];
   }
@@ -211,31 +220,44 @@ class Listener {
     const { pairing, services } = this.#options;
     if (socket.alpnProtocol === ALPN_PAIRING) {
       // Ends the socket itself, after its last word has been taken or its deadline has passed.
-      void pairing.serve(socket);
+      pairing.serve(socket).catch((error: unknown) => this.#drop(socket, error));
       return;
     }
     const client = this.#knownClient(socket);
-    if (client !== undefined) this.#remember(socket, client);
-    if (socket.alpnProtocol === ALPN_CONTROL) {
+    const isOneTooMany = client !== undefined && !this.#remember(socket, client);
+    if (socket.alpnProtocol === ALPN_CONTROL && !isOneTooMany) {
       if (client !== undefined) this.#admit(socket);
       serveHttp();
     } else if (socket.alpnProtocol === ALPN_RUN) {
       const connection = new PeerConnection(socket);
-      if (client === undefined) void refuseUnknown(connection);
-      else void serveVisit({ connection, client, services, onGreeted: () => this.#admit(socket) });
+      if (client === undefined) void refuseVisit(connection, unknownToHost());
+      else if (isOneTooMany) void refuseVisit(connection, tooManyConnections());
+      else void serveVisit({ connection, client, services, onOpened: () => this.#admit(socket) });
     } else {
       socket.destroy();
     }
   }
 
+  /** What goes wrong with one connection is never the end of the host. */
+  #drop(socket: TLSSocket, error: unknown): void {
+    socket.destroy();
+    // A certificate that cannot be read is the stranger's trouble, and no reason to fill our log.
+    if (!isRmtxError(error) || error.code !== 'ERR_RMTX_BAD_MESSAGE')
+      this.#options.services.log(`a connection was dropped: ${describeFailure(error)}`);
+  }
+
   #serveControl(request: IncomingMessage, response: ServerResponse): void {
     // https.Server hands over the TLS socket; its type only says net.Socket.
-    const client = this.#knownClient(request.socket as unknown as TLSSocket);
+    const socket = request.socket as unknown as TLSSocket;
+    let client: TrustedClient | undefined;
+    try {
+      client = this.#knownClient(socket);
+    } catch (error) {
+      this.#drop(socket, error);
+      return;
+    }
     if (client === undefined) {
-      const error = new RmtxError('ERR_RMTX_NOT_PAIRED', 'the host does not know this client', {
-        hint: 'run rmtx pair --host ADDR, with a code from rmtx host pair-code on the host',
-      });
-      respond(response, 403, errorBody(error));
+      respond(response, 403, errorBody(unknownToHost()));
       return;
     }
     const { services } = this.#options;
@@ -247,10 +269,24 @@ class Listener {
     return fingerprint === undefined ? undefined : this.#options.services.trust.get(fingerprint);
   }
 
-  #remember(socket: TLSSocket, client: TrustedClient): void {
+  /** False where the client has as many connections as one may have. */
+  #remember(socket: TLSSocket, client: TrustedClient): boolean {
+    let open = 0;
+    for (const owner of this.#clientSockets.values()) if (owner === client.fingerprint) open += 1;
+    if (open >= MAX_CONNECTIONS_PER_CLIENT) return false;
     this.#clientSockets.set(socket, client.fingerprint);
     socket.once('close', () => this.#clientSockets.delete(socket));
-    this.#options.services.trust.touch(client.id, printable(socket.remoteAddress ?? ''));
+    this.#noteSeen(socket, client);
+    return true;
+  }
+
+  #noteSeen(socket: TLSSocket, client: TrustedClient): void {
+    try {
+      this.#options.services.trust.touch(client.id, printable(socket.remoteAddress ?? ''));
+    } catch (error) {
+      // A full disk is no reason to keep a client out, who may be here to make room.
+      this.#options.services.log(`cannot note that a client was here: ${describeFailure(error)}`);
+    }
   }
 
   /** Takes the raw socket below this TLS socket out of the strangers' deadline. */
@@ -261,8 +297,36 @@ class Listener {
   }
 }
 
+function unknownToHost(): RmtxError {
+  return new RmtxError('ERR_RMTX_NOT_PAIRED', 'the host does not know this client', {
+    hint: 'run rmtx pair --host ADDR, with a code from rmtx host pair-code on the host',
+  });
+}
+
+function tooManyConnections(): RmtxError {
+  return new RmtxError(
+    'ERR_RMTX_CONTEXT_BUSY',
+    `this client has ${MAX_CONNECTIONS_PER_CLIENT} connections to the host already`,
+    { hint: 'wait for some of its runs to end' },
+  );
+}
+
+/** `:PORT` without a host means every address, IPv4 and IPv6. */
+function listenAddress(where: string): { host: string | undefined; port: number } {
+  const [, portText] = /^:(\d{1,5})$/.exec(where) ?? [];
+  const port = Number(portText);
+  return port <= 65_535 ? { host: undefined, port } : parseAddress(where);
+}
+
+const LISTEN_FAILURES: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the port is in use',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  ENOTFOUND: 'the name is unknown',
+  EACCES: 'this user may not use that port',
+};
+
 function cannotListen(where: string, cause: Error): RmtxError {
-  const why = systemErrorCode(cause) === 'EADDRINUSE' ? 'the port is in use' : cause.message;
+  const why = LISTEN_FAILURES[systemErrorCode(cause) ?? ''] ?? cause.message;
   return new RmtxError('ERR_RMTX_CANNOT_LISTEN', `cannot listen on ${printable(where)}: ${why}`, {
     cause,
     hint: 'choose another address with --listen',

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, lstatSync, mkdirSync, openSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { RmtxError } from '../errors.js';
+import { RmtxError, systemErrorCode } from '../errors.js';
 import { PRIVATE_DIRECTORY_MODE } from '../util/atomic-file.js';
+import { printable } from '../util/printable.js';
 
 /** Every place below a host's state directory: nothing else in the code joins these names. */
 export interface StatePaths {
@@ -39,7 +40,12 @@ export function defaultStateDirectory(env: NodeJS.ProcessEnv = process.env): str
  */
 export function openStateDirectory(directory: string): StatePaths {
   const root = path.resolve(directory);
-  mkdirSync(root, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+  try {
+    mkdirSync(root, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+  } catch (error) {
+    if (!['EEXIST', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) throw error;
+    throw notOurDirectory(root);
+  }
   closeToOthers(root);
   const paths: StatePaths = {
     root,
@@ -59,13 +65,16 @@ export function openStateDirectory(directory: string): StatePaths {
 function closeToOthers(root: string): void {
   if (process.platform === 'win32') return;
   const stats = lstatSync(root);
-  if (!stats.isDirectory() || stats.uid !== process.getuid?.())
-    throw new RmtxError(
-      'ERR_RMTX_STATE_UNSAFE',
-      `the state directory ${root} is not a directory of this user`,
-      { hint: 'choose another with --state-dir' },
-    );
+  if (!stats.isDirectory() || stats.uid !== process.getuid?.()) throw notOurDirectory(root);
   if ((stats.mode & 0o077) !== 0) chmodSync(root, PRIVATE_DIRECTORY_MODE);
+}
+
+function notOurDirectory(root: string): RmtxError {
+  return new RmtxError(
+    'ERR_RMTX_STATE_UNSAFE',
+    `the state directory ${printable(root)} is not a directory of this user`,
+    { hint: 'choose another with --state-dir' },
+  );
 }
 
 const SOCKET_NAME = 'control.sock';

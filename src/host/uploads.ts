@@ -69,8 +69,8 @@ async function receiveBlobs(
     if (result.requests !== undefined) void requests.write(result.requests);
     if (state.isOver) requests.end();
   });
-  await sending;
   if (!state.isOver) throw badMessage('the blobs ended before the round was over');
+  await sending;
   return state.gone;
 }
 

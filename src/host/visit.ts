@@ -29,8 +29,8 @@ export interface VisitOptions {
   readonly connection: PeerConnection;
   readonly client: TrustedClient;
   readonly services: HostServices;
-  /** Called once the client has spoken a first well-formed word. */
-  readonly onGreeted: () => void;
+  /** Called once the client has said what it wants: until then it has the deadline of a stranger. */
+  readonly onOpened: () => void;
 }
 
 /** Serves the connection to its end. Never rejects: what goes wrong is told to the client and logged. */
@@ -48,7 +48,9 @@ export async function serveVisit(options: VisitOptions): Promise<void> {
   stopping.addEventListener('abort', onStopping, { once: true });
   try {
     await visit.serve();
-  } catch (error) {
+  } catch (thrown) {
+    // A refused message has ended the connection: what that broke is not the reason.
+    const error = visit.refusal ?? thrown;
     if (!isLost(error)) {
       services.log(`run failed: ${describeFailure(error)}`);
       tell(asToldToClient(error, services));
@@ -87,6 +89,8 @@ class Visit {
   #ending: Promise<unknown> | undefined;
   /** Nobody is there to take what the command changes. */
   #hasLeft = false;
+  /** Why a message was refused, once one was. */
+  refusal: Error | undefined;
 
   constructor(options: VisitOptions) {
     this.#options = options;
@@ -97,6 +101,12 @@ class Visit {
         if (message.type !== 'stop') return false;
         this.#run?.stop({ isForced: message.isForced });
         return true;
+      },
+      refuse: (error) => {
+        this.refusal = error;
+        this.#send({ type: 'error', error: asToldToClient(error, options.services) });
+        // Whatever the visit waits for ends with the connection.
+        void options.connection.close();
       },
     });
   }
@@ -133,9 +143,8 @@ class Visit {
   }
 
   async #greet(): Promise<void> {
-    const { services, onGreeted } = this.#options;
+    const { services } = this.#options;
     const hello = await this.#inbox.next('hello');
-    onGreeted();
     const protocol = Math.min(hello.protocolMax, PROTOCOL.max);
     if (protocol < Math.max(hello.protocolMin, PROTOCOL.min))
       throw new RmtxError(
@@ -153,8 +162,9 @@ class Visit {
   }
 
   async #open(): Promise<Run> {
-    const { client, services } = this.#options;
+    const { client, services, onOpened } = this.#options;
     const open = await this.#inbox.next('run_open');
+    onOpened();
     const context = services.contexts.open(client.id, open.contextKey, open.contextName);
     this.#held = await services.contexts.takeSlot(context);
     const { manifestId } = await this.#held.workspace.verify();
@@ -211,10 +221,8 @@ class Visit {
   }
 }
 
-export function refuseUnknown(connection: PeerConnection): Promise<void> {
-  const error = new RmtxError('ERR_RMTX_NOT_PAIRED', 'the host does not know this client', {
-    hint: 'run rmtx pair --host ADDR, with a code from rmtx host pair-code on the host',
-  });
+/** Says why not, and nothing else; what the client sends is not read. */
+export function refuseVisit(connection: PeerConnection, error: RmtxError): Promise<void> {
   connection.send(encodeHostMessage({ type: 'refused', error }));
   return connection.close();
 }

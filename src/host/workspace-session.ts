@@ -74,7 +74,7 @@ export interface CollectOptions {
 }
 
 export interface ChangeSetSummary {
-  /** Of the manifest with the changes applied. */
+  /** Of the next base: the manifest with those changes applied that are of the manifest. */
   readonly manifestId: ManifestId;
   readonly changes: number;
   readonly deletions: number;
@@ -87,7 +87,13 @@ export interface ChangeSetSummary {
 interface Incoming {
   readonly decoder: ChangeDecoder;
   readonly merger: TableMerger;
+  changes: number;
+  bytes: number;
 }
+
+/** A table takes 200 bytes an entry, and a client that lies could send entries for ever. */
+const MAX_ENTRIES = 2_000_000;
+const MAX_MANIFEST_BYTES = 512 * 1024 * 1024;
 
 export class WorkspaceSession implements Disposable {
   readonly #slot: WorkspaceSlot;
@@ -133,12 +139,19 @@ export class WorkspaceSession implements Disposable {
     }
     this.#rules = new WorkspaceRules(decodeRuleSources(options.rules));
     const base = options.fromBase ? this.#disk.table : EntryTable.empty;
-    this.#incoming = { decoder: new ChangeDecoder(), merger: new TableMerger(base) };
+    const merger = new TableMerger(base);
+    this.#incoming = { decoder: new ChangeDecoder(), merger, changes: 0, bytes: 0 };
   }
 
   pushManifest(bytes: Uint8Array): void {
-    const { decoder, merger } = expect(this.#incoming, 'pushManifest');
-    for (const change of decoder.push(bytes)) merger.push(change);
+    const incoming = expect(this.#incoming, 'pushManifest');
+    const changes = incoming.decoder.push(bytes);
+    incoming.changes += changes.length;
+    incoming.bytes += bytes.length;
+    // A change may also delete: so many of each kind can lie between two manifests.
+    if (incoming.changes > 2 * MAX_ENTRIES || incoming.bytes > MAX_MANIFEST_BYTES)
+      throw tooManyEntries();
+    for (const change of changes) incoming.merger.push(change);
   }
 
   /** Nothing is changed on disk yet. Throws MANIFEST_MISMATCH where the result is not the expected one. */
@@ -147,6 +160,7 @@ export class WorkspaceSession implements Disposable {
     this.#incoming = undefined;
     decoder.end();
     const next = merger.finish();
+    if (next.length > MAX_ENTRIES) throw tooManyEntries();
     if (next.manifestId !== expected)
       throw new RmtxError(
         'ERR_RMTX_MANIFEST_MISMATCH',
@@ -218,12 +232,12 @@ export class WorkspaceSession implements Disposable {
       startedUs,
       wantsSyncBack,
     });
-    const { disk, ignored, problems } = this.#capture;
-    writePartsAtomic(options.changeSetFile, encodeDiff(table, disk.table));
+    const { disk, sent, ignored, problems } = this.#capture;
+    writePartsAtomic(options.changeSetFile, encodeDiff(table, sent));
     this.#slot.markRunOver();
     return {
       manifestId: disk.table.manifestId,
-      ...countChanges(table, disk.table),
+      ...countChanges(table, sent),
       ignored,
       problems,
     };
@@ -356,6 +370,14 @@ function countChanges(
     else bytes += after.size(step);
   }
   return { changes, deletions, bytes };
+}
+
+function tooManyEntries(): RmtxError {
+  return new RmtxError(
+    'ERR_RMTX_BAD_MESSAGE',
+    `the project has more than the ${MAX_ENTRIES} files and directories that a host takes`,
+    { hint: 'name in ignore, or in mounts, what the command needs of it' },
+  );
 }
 
 function expect<T>(value: T | undefined, what: string): T {

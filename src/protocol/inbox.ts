@@ -12,10 +12,12 @@ interface Waiter<M> {
 }
 
 export interface InboxOptions<M> {
-  /** Throws for what is not a well-formed message; the connection is ended then. */
+  /** Throws for what is not a well-formed message. */
   readonly parse: (raw: unknown) => M;
-  /** Takes what may come at any time; returns true when it did. It may throw to end the connection. */
+  /** Takes what may come at any time; returns true when it did. It may throw to end the conversation. */
   readonly aside: (message: M) => boolean;
+  /** Ends the connection after what `parse` or `aside` threw; it is destroyed where this is absent. */
+  readonly refuse?: (error: Error) => void;
   /** Who the other side is, for the message when it is gone. */
   readonly peer: string;
 }
@@ -29,20 +31,14 @@ export class Inbox<M extends { readonly type: string }> {
 
   constructor(connection: PeerConnection, options: InboxOptions<M>) {
     connection.receiveMessages((raw) => {
-      const message = options.parse(raw);
+      if (this.#failure !== undefined) return;
       try {
-        if (options.aside(message)) return;
+        this.#take(options.parse(raw), options);
       } catch (error) {
-        this.#fail(error);
+        const failure = this.#fail(error);
         // Whoever waits for a channel hears of it, too: a peer that only lives on would keep it waiting.
-        connection.destroy(this.#failure);
-        return;
-      }
-      if (this.#wanted !== undefined) {
-        this.#wanted.resolve(message);
-        this.#wanted = undefined;
-      } else if (this.#waiting.push(message) > MAX_WAITING) {
-        throw badMessage('too many messages at once');
+        if (options.refuse === undefined) connection.destroy(failure);
+        else options.refuse(failure);
       }
     });
     void connection.closed.then((end) => {
@@ -79,10 +75,21 @@ export class Inbox<M extends { readonly type: string }> {
     });
   }
 
-  #fail(error: unknown): void {
+  #take(message: M, options: InboxOptions<M>): void {
+    if (options.aside(message)) return;
+    if (this.#wanted !== undefined) {
+      this.#wanted.resolve(message);
+      this.#wanted = undefined;
+    } else if (this.#waiting.push(message) > MAX_WAITING) {
+      throw badMessage('too many messages at once');
+    }
+  }
+
+  #fail(error: unknown): Error {
     this.#failure ??= error instanceof Error ? error : new Error(String(error));
     this.#ended.reject(this.#failure);
     this.#wanted?.reject(this.#failure);
     this.#wanted = undefined;
+    return this.#failure;
   }
 }

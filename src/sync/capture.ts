@@ -43,8 +43,10 @@ export interface CaptureOptions {
 }
 
 export interface Capture {
-  /** The manifest with the changes applied, and the leftovers beside it. */
+  /** The manifest with the changes applied, which is the next base, and what is beside it. */
   readonly disk: DiskState;
+  /** That, and what comes home only because `sync_back` names it: the next run does not start with it. */
+  readonly sent: EntryTable;
   readonly problems: readonly Problem[];
   readonly ignored: IgnoredLeftovers | undefined;
 }
@@ -71,7 +73,7 @@ class Capturer {
   }
 
   run(): Capture {
-    const { files, table } = this.#options;
+    const { files, table, rules } = this.#options;
     const scan = scanWorkspace(files, table);
     for (const { path, stats } of scan.findings)
       if (isGitignore(path) && stats.isFile()) this.#newPaths.readGitignore(path);
@@ -82,9 +84,21 @@ class Capturer {
     }
     this.#keepNeededDirectories();
     files.closeDirectories();
-    const strangers = [...this.#strangers, ...this.#newPaths.leftovers].sort(comparePaths);
+    const { entries, leftovers } = this.#newPaths;
+    const isInManifest = ({ entry }: FreshEntry): boolean =>
+      rules.isInManifest(entry.path, { isDirectory: entry.kind === 'directory' });
+    const beside = entries.filter((fresh) => !isInManifest(fresh));
+    const next = applyFates(table, this.#fates, entries.filter(isInManifest));
     return {
-      disk: { table: applyFates(table, this.#fates, this.#newPaths.entries), strangers },
+      disk: {
+        table: next,
+        strangers: topmost([
+          ...this.#strangers,
+          ...leftovers,
+          ...beside.map(({ entry }) => entry.path),
+        ]),
+      },
+      sent: beside.length === 0 ? next : applyFates(table, this.#fates, entries),
       problems: [
         ...this.#problems,
         ...this.#newPaths.problems,
@@ -236,6 +250,16 @@ class Capturer {
       return undefined;
     }
   }
+}
+
+/** In walk order, none below another. */
+function topmost(paths: readonly WorkspacePath[]): WorkspacePath[] {
+  const top: WorkspacePath[] = [];
+  for (const path of paths.toSorted(comparePaths)) {
+    const last = top.at(-1);
+    if (last === undefined || !isWithin(path, last)) top.push(path);
+  }
+  return top;
 }
 
 function isGitignore(path: string): boolean {

@@ -136,6 +136,12 @@ export class SyncRules {
     return isEntered ? this.verdict(path, kind) : above;
   }
 
+  /** True for what is part of the manifest, as opposed to what only comes home. */
+  isInManifest(path: string, kind: PathKind): boolean {
+    const verdict = this.explain(path, kind);
+    return verdict.kind === 'synced' || (verdict.kind === 'outside' && verdict.contains);
+  }
+
   /**
    * True when what the host has at this path may be written at the client. Never for `.git` and rmtx's
    * own files. A directory that only holds such a path is not eligible by itself.

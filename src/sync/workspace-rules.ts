@@ -46,6 +46,11 @@ export class WorkspaceRules {
     return !this.#isIgnoredByRun(path, kind) || this.#rules.namesInSyncBack(path);
   }
 
+  /** True for what belongs to the manifest; what `sync_back` names need not. */
+  isInManifest(path: string, kind: PathKind): boolean {
+    return this.#rules.isInManifest(path, kind);
+  }
+
   /** True for what was sent, or would have been, and yet never comes home: `.git` and rmtx's settings. */
   isRefused(path: string, kind: PathKind): boolean {
     return isRefusedFromHost(path) && this.#rules.explain(path, kind).kind === 'synced';

@@ -85,6 +85,7 @@ class ChangeChecker implements CheckedChanges {
     const { base, baseRow } = this.#findBase(path);
     const refusal = this.#refusal(path, { base, theirs });
     this.#remember(path, theirs);
+    if (refusal !== undefined && this.#isOnTheWay(path, theirs)) return;
     if (refusal === undefined) this.accepted.push({ path, base, baseRow, theirs });
     else this.problems.push({ path, code: 'refused', message: refusal });
   }
@@ -106,6 +107,16 @@ class ChangeChecker implements CheckedChanges {
       if (row >= 0) return { base: table.entry(row), baseRow: { table, row } };
     }
     return { base: undefined, baseRow: undefined };
+  }
+
+  /**
+   * A directory that is told only because something in it may come home. It is made where that needs it,
+   * and is nothing by itself.
+   */
+  #isOnTheWay(path: WorkspacePath, theirs: Entry | undefined): boolean {
+    if (theirs?.kind !== 'directory' || isRefusedFromHost(path) || isOwn(path)) return false;
+    const { rules } = this.#context;
+    return rules.canHoldSyncBack(path) || rules.holdsMount(path);
   }
 
   /** Why this change may not be carried out, as the message of a problem. */
