@@ -6,6 +6,8 @@
  * The change set comes from a host that may lie. Nothing of it takes effect before `check-changes.ts`
  * let it through.
  */
+import { statSync } from 'node:fs';
+import { RmtxError } from '../errors.js';
 import { printable } from '../util/printable.js';
 import type { EntryTable } from '../sync/entry-table.js';
 import { comparePaths } from '../sync/entry.js';
@@ -86,6 +88,7 @@ async function runTransaction(
   { root, rules, clientHome, runId, stateDirectory, fetch }: ApplyOptions,
   planned: readonly Operation[],
 ): Promise<Outcome> {
+  refuseRemoved(root);
   const projectRoot = root.path;
   const transaction = Transaction.begin({ clientHome, runId, projectRoot, stateDirectory });
   let outcome: Outcome;
@@ -100,6 +103,16 @@ async function runTransaction(
   }
   await cleanUp(transaction, root);
   return outcome;
+}
+
+/** One that was moved is written to where it is now; one that was removed has no place for anything. */
+function refuseRemoved(root: AnchoredRoot): void {
+  const stats = statSync(String(root.at('')), { throwIfNoEntry: false });
+  if (stats !== undefined && stats.nlink > 0) return;
+  throw new RmtxError(
+    'ERR_RMTX_APPLY_FAILED',
+    `the project folder ${printable(root.path)} was removed while the command ran; there is no place for what it changed`,
+  );
 }
 
 /** After an error. A transaction that could be neither finished nor taken back is recovery's. */

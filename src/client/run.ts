@@ -8,6 +8,7 @@ import { forwardedEnvironment } from '../config/env-forward.js';
 import type { ResolvedConfig } from '../config/resolved-config.js';
 import { CHANNEL } from '../protocol/messages.js';
 import type { CommandOutcome, HostMessage } from '../protocol/messages.js';
+import { RmtxError, isRmtxError } from '../errors.js';
 import { AnchoredRoot } from '../util/safe-path.js';
 import { exactCommand, projectWorkingDirectory } from './command.js';
 import { connectForRun } from './connect.js';
@@ -59,7 +60,7 @@ export async function runCommand(options: RunOptions, sinks: RunSinks): Promise<
     return await run.execute();
   } catch (error) {
     if (interrupts.abandoned.signal.aborted) return run.abandoned();
-    throw error;
+    throw run.explained(error);
   } finally {
     run.close();
   }
@@ -77,6 +78,7 @@ class ClientRun {
   readonly #around: RunSurroundings;
   readonly #startedAt = performance.now();
   #host: HostConnection | undefined;
+  #hasStarted = false;
 
   constructor(options: RunOptions, around: RunSurroundings) {
     this.#options = options;
@@ -148,6 +150,16 @@ class ClientRun {
     this.#host?.connection.destroy();
   }
 
+  /** A broken connection leaves a question that only we can answer. */
+  explained(error: unknown): unknown {
+    const isLost = isRmtxError(error) && error.code === 'ERR_RMTX_CONNECTION_LOST';
+    if (!isLost || !this.#hasStarted) return error;
+    return new RmtxError(error.code, error.message, {
+      cause: error,
+      hint: 'the host ends a command whose client is gone, and drops its changes: run it again',
+    });
+  }
+
   /** The host gets its workspace ready while the project is still scanned here. */
   async #connect(key: string, abortSignal: AbortSignal): Promise<HostConnection> {
     const { home, host, config } = this.#options;
@@ -200,6 +212,7 @@ class ClientRun {
       wantsSyncBack: hasSyncBack,
       clockOffsetUs,
     });
+    this.#hasStarted = true;
     interrupts.commandStarted((isForced) => host.send({ type: 'stop', isForced }));
     const output = Promise.all([this.#forward(host, 'stdout'), this.#forward(host, 'stderr')]);
     output.catch(() => undefined);

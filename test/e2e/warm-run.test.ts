@@ -269,6 +269,18 @@ test('a workspace that somebody damaged is put right before the next run', async
   assert.equal(readFileSync(path.join(elsewhere, 'd/in.txt'), 'utf8'), 'in');
 });
 
+test('an edit here that keeps size and time is seen all the same', async () => {
+  await using rig = new Rig();
+  const project = await rig.project({ 'a.txt': 'good', 'b/c.txt': 'good' });
+  await project.sh('true');
+  for (const name of ['a.txt', 'b/c.txt']) {
+    const { atime, mtime } = statSync(project.path(name));
+    project.write({ [name]: 'evil' });
+    utimesSync(project.path(name), atime, mtime);
+  }
+  assert.equal((await project.sh('cat a.txt b/c.txt')).text, 'evilevil');
+});
+
 test('a damaged or missing index of a workspace costs time and nothing else', async () => {
   await using rig = new Rig();
   const project = await rig.project({ 'a.txt': 'a', 'd/b.txt': 'b' }, { keep_on_host: ['kept/'] });
