@@ -57,7 +57,9 @@ const MAX_TYPING_ERRORS = 5;
 
 /** Asks again where the check digit says that it was mistyped: that costs no try at the host. */
 async function askForCode(address: string): Promise<string> {
-  process.stderr.write(`rmtx: pairing with ${printable(address)}: run rmtx host pair-code there\n`);
+  process.stderr.write(
+    `rmtx: ${printable(address)} has to show a code: run rmtx host pair-code there if it does not\n`,
+  );
   for (let errors = 0; ; errors++) {
     const code = await askLine({
       text: 'pairing code: ',

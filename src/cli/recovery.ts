@@ -10,8 +10,9 @@ import { recoveryLines } from './report/recovery-text.js';
  * half-applied files; other commands only say it and go on.
  */
 export async function recover({ command, flags }: Invocation): Promise<void> {
+  const { directory } = openClientHome();
   try {
-    const reports = await recoverInterrupted(openClientHome().directory);
+    const reports = await recoverInterrupted(directory);
     if (flags.has('quiet')) return;
     for (const report of reports) {
       const conflicts = report.conflicts.map((conflict) => ({

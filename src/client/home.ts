@@ -1,6 +1,8 @@
 import os from 'node:os';
 import path from 'node:path';
+import { RmtxError, systemErrorCode } from '../errors.js';
 import { ensurePrivateDirectory } from '../util/atomic-file.js';
+import { printable } from '../util/printable.js';
 
 /** Where a client keeps its identity, its hosts and what it remembers of each project. */
 export interface ClientHome {
@@ -13,7 +15,15 @@ export function openClientHome(env: NodeJS.ProcessEnv = process.env): ClientHome
   const named = env['RMTX_HOME'];
   const directory =
     named === undefined || named === '' ? path.join(os.homedir(), '.rmtx') : path.resolve(named);
-  ensurePrivateDirectory(directory);
+  try {
+    ensurePrivateDirectory(directory);
+  } catch (error) {
+    if (!['EEXIST', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) throw error;
+    throw new RmtxError('ERR_RMTX_STATE_UNSAFE', `${printable(directory)} is not a directory`, {
+      cause: error,
+      hint: 'rmtx keeps its state there: move it away, or name another with RMTX_HOME',
+    });
+  }
   return { directory };
 }
 

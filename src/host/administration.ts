@@ -28,6 +28,8 @@ export interface OpenedPairCode {
   readonly fingerprint: string;
   readonly expiresAt: Date;
   readonly isHostRunning: boolean;
+  /** Where the running host listens. */
+  readonly addresses: readonly string[];
 }
 
 /** Opens a pairing window on the running host, or leaves one for the next start. */
@@ -43,6 +45,7 @@ export async function openPairCode(
   const common = {
     fingerprint: identity.fingerprint,
     host: status?.string('name') ?? os.hostname(),
+    addresses: status?.strings('addresses', 100) ?? [],
   };
   if (status !== undefined) {
     const answer = await ask(paths.controlSocket, 'POST /v1/pair-code', {

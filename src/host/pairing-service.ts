@@ -7,9 +7,11 @@ import {
   PAIRING_EXPORTER_LABEL,
   pairAsHost,
 } from '../trust/pairing-exchange.js';
+import type { PairingOutcome } from '../trust/pairing-exchange.js';
 import { PairingWindow } from '../trust/pairing-window.js';
 import { takePendingWindow } from '../trust/pending-window.js';
 import type { TrustStore } from '../trust/trust-store.js';
+import { assertNever } from '../util/never.js';
 import { printable } from '../util/printable.js';
 
 export interface PairingServiceOptions {
@@ -36,6 +38,11 @@ export class PairingService {
     // One that was left while no host ran must not come out later and replace this one.
     this.#takePending();
     return this.#window.open(options);
+  }
+
+  /** Opens the window that was left while no host ran; false where there is none. */
+  openPending(): boolean {
+    return this.#takePending();
   }
 
   /** Serves one pairing connection to its end. */
@@ -76,11 +83,28 @@ export class PairingService {
         },
       },
     );
-    this.#options.log(`pairing with ${address}: ${outcome.kind}`);
+    const line = wordsFor(outcome);
+    if (line !== undefined) this.#options.log(`${line} (from ${address})`);
   }
 
-  #takePending(): void {
+  #takePending(): boolean {
     const { stateDirectory, log } = this.#options;
-    takePendingWindow(stateDirectory, this.#window, { log });
+    return takePendingWindow(stateDirectory, this.#window, { log });
+  }
+}
+
+/** What the owner of the host should know; undefined where it was said already. */
+function wordsFor(outcome: PairingOutcome): string | undefined {
+  switch (outcome.kind) {
+    case 'paired':
+      return `paired with ${printable(outcome.client.label)}`;
+    case 'refused':
+      return `pairing refused to ${printable(outcome.label)}: ${outcome.reason}`;
+    case 'failed':
+      return `pairing failed: ${printable(outcome.error.message)}`;
+    case 'asked':
+      return undefined;
+    default:
+      return assertNever(outcome);
   }
 }

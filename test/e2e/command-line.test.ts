@@ -45,6 +45,8 @@ describe('wrong usage', () => {
       [['exec', '--report', '/no/such/dir/file', '--', 'true'], /--report .*ENOENT/],
       [['ping', 'me'], /me is one argument too many/],
       [['--verbose', 'ping'], /flags follow the command/],
+      [['host', '--listen', ':99999'], /:99999 is not an address/],
+      [['host', '--listen', ':x'], /:x is not an address/],
     ];
     for (const [args, says] of cases) {
       const result = await client.rmtx(args);
@@ -75,6 +77,34 @@ describe('wrong usage', () => {
     // The command's own flag is not ours.
     const own = await client.rmtx(['exec', '--', 'true', '--json']);
     assert.match(own.stderr, /^rmtx: error: /);
+  });
+});
+
+describe('a place where rmtx cannot work', () => {
+  test('is named in one line, with what to do', async () => {
+    await using rig = new Rig();
+    const client = rig.client();
+    const file = path.join(rig.newDirectory('places'), 'file');
+    writeFileSync(file, '');
+    const cases: [string[], Record<string, string>, number, RegExp][] = [
+      [['hosts'], { RMTX_HOME: file }, 1, /file is not a directory\n.*RMTX_HOME/],
+      [['exec', '--', 'true'], { RMTX_HOME: file }, 125, /file is not a directory/],
+      [['host', 'status'], { RMTX_STATE_DIR: file }, 1, /state directory .*file is not/],
+      [['host', '--listen', '127.0.0.1:0'], { RMTX_STATE_DIR: file }, 1, /state directory/],
+      [['host', '--listen', '192.0.2.1:0'], {}, 1, /cannot listen on 192\.0\.2\.1:0: this machine/],
+    ];
+    for (const [args, env, code, says] of cases) {
+      const result = await client.rmtx(args, { env: { RMTX_STATE_DIR: `${file}-state`, ...env } });
+      assert.equal(result.code, code, result.stderr);
+      assert.match(result.stderr, says);
+      assert.equal(result.stderr.match(/^rmtx: error: /gm)?.length, 1);
+      assert.doesNotMatch(result.stderr, /^ {4}at /m);
+    }
+    const gone = rig.newDirectory('gone');
+    const wrap = ['sh', '-c', `rmdir '${gone}'; exec "$0" "$@"`];
+    const lost = await client.start(['exec', '--', 'true'], { cwd: gone, wrap }).ended;
+    assert.equal(lost.code, 125);
+    assert.match(lost.stderr, /^rmtx: error: the working directory does not exist any more\n/);
   });
 });
 
@@ -157,10 +187,10 @@ describe('config', () => {
       project.client.rmtx(['config', 'show', ...flags], { cwd: project.root });
     assert.match((await show()).text, /^KEY +VALUE\n/);
     const origins = (await show('--origin')).text;
-    assert.match(origins, /^KEY +VALUE +ORIGIN\n/);
-    assert.match(origins, /^host +two:2 +.*\.rmtx\.local\.json:3$/m);
-    assert.match(origins, /^ignore +\["a\/\*\*"\] +.*\.rmtx\.json:4$/m);
-    assert.match(origins, /^ignore_gitignore +false +default$/m);
+    assert.match(origins, /^KEY +ORIGIN +VALUE\n/);
+    assert.match(origins, /^host +\S*\.rmtx\.local\.json:3 +two:2$/m);
+    assert.match(origins, /^ignore +\S*\.rmtx\.json:4 +\["a\/\*\*"\]$/m);
+    assert.match(origins, /^ignore_gitignore +default +false$/m);
     const { values } = JSON.parse((await show('--json')).text) as { values: Json[] };
     const host = values.find(({ key }) => key === 'host');
     assert.deepEqual(host, {

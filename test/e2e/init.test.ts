@@ -254,3 +254,31 @@ test(
     assert.equal(readConfig(cwd).host, host.address);
   },
 );
+
+describe('a host in a terminal', { skip: hasScript ? false : 'needs script(1)' }, () => {
+  const wrap = ['sh', '-c', 'exec script -qec "$0 $*" /dev/null'];
+
+  test('opens its first pairing window itself, and shows what to type', async () => {
+    await using rig = new Rig();
+    const host = await rig.host({ wrap });
+    const [, first = '', second = ''] = await host.running.says(/code +(\d{4}) (\d{4}) \(for 5m\)/);
+    await host.running.says(new RegExp(`rmtx init --host ${host.address}\\r?\\n`));
+    const cwd = folder(rig);
+    const args = ['init', '--host', host.address, '--code', first + second];
+    assert.equal((await rig.client().rmtx(args, { cwd })).code, 0);
+    await host.running.says(/paired with \S+@\S+ \(from 127\.0\.0\.1\)/);
+  });
+
+  test('keeps to the code that was asked for before it ran', async () => {
+    await using rig = new Rig();
+    const first = await rig.host();
+    const { stateDirectory } = first;
+    await first.stop();
+    const code = await first.pairCode();
+    const host = await rig.host({ stateDirectory, wrap });
+    await host.running.says(/pairing is open, with the code that rmtx host pair-code printed/);
+    assert.doesNotMatch(host.running.stdoutText, /code {2}/);
+    const pair = ['pair', '--host', host.address, '--code', code];
+    assert.equal((await rig.client().rmtx(pair)).code, 0);
+  });
+});

@@ -42,8 +42,8 @@ function shown(config: ResolvedConfig, extent: 'values' | 'origins'): string {
         values.map((each) => [each.key, valueText(each)]),
       )
     : renderTable(
-        ['KEY', 'VALUE', 'ORIGIN'],
-        values.map((each) => [each.key, valueText(each), originText(each)]),
+        ['KEY', 'ORIGIN', 'VALUE'],
+        values.map((each) => [each.key, originText(each), valueText(each)]),
       );
 }
 

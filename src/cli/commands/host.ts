@@ -17,8 +17,6 @@ export async function run({ flags }: Invocation): Promise<number> {
   const warn = flags.has('quiet') ? () => undefined : (line: string) => say(`warning: ${line}`);
   // Before the start, so that a signal in its midst is not lost.
   const stopAsked = watchSignals();
-  if (process.getuid?.() === 0)
-    warn('running as root: every paired client can do anything on this machine');
   if (flags.has('service')) warn('--service has no effect: this version announces nothing');
   const host = await startHost({
     listen: flags.text('listen') ?? DEFAULT_LISTEN,
@@ -27,7 +25,11 @@ export async function run({ flags }: Invocation): Promise<number> {
     log: flags.has('quiet') ? () => undefined : (line) => say(printable(line)),
   });
   process.stdout.write(`listening on ${host.addresses.join(' and ')}\n`);
-  if (process.stderr.isTTY && !host.hasClients) {
+  if (process.getuid?.() === 0)
+    warn('running as root: every paired client can do anything on this machine');
+  if (host.isPairingOpen && !flags.has('quiet'))
+    say('pairing is open, with the code that rmtx host pair-code printed');
+  else if (process.stderr.isTTY && !host.hasClients) {
     const { code, expiresAt } = await host.openPairingWindow({ ttlMs: DEFAULT_PAIRING_TTL_MS });
     const lines = firstPairingLines({
       code,

@@ -40,6 +40,12 @@ export function errorParts(error: unknown): ErrorParts {
   const code = isSystemError(error) ? systemErrorCode(error) : undefined;
   const message = messageOf(error);
   if (code === undefined) return { code: 'ERR_RMTX_BUG', message };
+  if (isLostDirectory(error))
+    return {
+      code,
+      message: 'the working directory does not exist any more',
+      hint: 'change into one that does',
+    };
   const hint = systemHints[code];
   return { code, message, ...(hint === undefined ? {} : { hint }) };
 }
@@ -54,6 +60,11 @@ const systemHints: Readonly<Record<string, string>> = {
 /** A failed call of the operating system is the machine's state, no mistake in rmtx. */
 function isSystemError(error: unknown): boolean {
   return error instanceof Error && 'syscall' in error && systemErrorCode(error) !== undefined;
+}
+
+/** Whoever asks for the working directory of a process that has lost it is told only ENOENT. */
+function isLostDirectory(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && error.syscall === 'uv_cwd';
 }
 
 function isBug(error: unknown): boolean {

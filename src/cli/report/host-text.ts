@@ -10,13 +10,20 @@ export interface FirstPairing {
 
 /** What the owner sees at the first start: the code, and what to type on the other machine. */
 export function firstPairingLines(window: FirstPairing): string[] {
-  const [first = 'ADDRESS-OF-THIS-MACHINE', ...others] = window.addresses;
   return [
     'nobody is paired with this host yet, so pairing is open',
-    `  code         ${spaced(window.code)} (for ${formatDuration(window.remainingMs)})`,
+    `  code         ${spaced(window.code)} (for ${formatDuration(roughly(window.remainingMs))})`,
     `  fingerprint  ${window.fingerprint}`,
-    `  in a project on the other machine: rmtx init --host ${first}`,
-    ...(others.length === 0 ? [] : [`  other addresses of this machine: ${others.join(', ')}`]),
+    ...pairCodeLines(window.addresses).map((line) => `  ${line}`),
+  ];
+}
+
+/** What to do with a code on the other machine, for a person who just had one printed. */
+export function pairCodeLines(addresses: readonly string[]): string[] {
+  const [first = 'ADDRESS-OF-THIS-MACHINE', ...others] = addresses;
+  return [
+    `in a project on the other machine: rmtx init --host ${first}`,
+    ...(others.length === 0 ? [] : [`other addresses of this machine: ${others.join(', ')}`]),
   ];
 }
 
@@ -35,6 +42,11 @@ export function dialableAddresses(
       .filter((each) => address.startsWith('[') || !each.includes(':'))
       .map((each) => (each.includes(':') ? `[${each}]:${port}` : `${each}:${port}`));
   });
+}
+
+/** "For 4m59s" would say more than anybody wants to know. */
+function roughly(milliseconds: number): number {
+  return Math.round(milliseconds / 10_000) * 10_000;
 }
 
 /** Eight digits are read and typed without a slip in two groups. */

@@ -50,9 +50,9 @@ function joinedLines(outcome: Extract<InitOutcome, { kind: 'joined' }>): string[
 }
 
 function previewLines(preview: Preview): string[] {
-  const folders = preview.largestFolders.map(
-    ({ path, bytes }) => `${printable(path)} (${formatSize(bytes)})`,
-  );
+  // A twentieth of it all is what one may want to leave out.
+  const worthNaming = preview.largestFolders.filter(({ bytes }) => bytes * 20 >= preview.bytes);
+  const folders = worthNaming.map(({ path, bytes }) => `${printable(path)} (${formatSize(bytes)})`);
   const largest = folders.length === 0 ? '' : `; largest folders: ${folders.join(', ')}`;
   return [
     `rmtx: the first run sends ${count(preview.files, 'file')} (${formatSize(preview.bytes)})${largest}`,
