@@ -1,6 +1,10 @@
 import { describeConflict } from '../client/apply.js';
 import { openClientHome } from '../client/home.js';
 import { recoverInterrupted } from '../client/recover.js';
+import type { RecoveryReport } from '../client/recover.js';
+import { isInside, realPathIfExists } from '../config/project-root.js';
+import { RmtxError } from '../errors.js';
+import { printable } from '../util/printable.js';
 import type { Invocation } from './arguments.js';
 import { renderError } from './report/error.js';
 import { recoveryLines } from './report/recovery-text.js';
@@ -13,6 +17,7 @@ export async function recover({ command, flags }: Invocation): Promise<void> {
   const { directory } = openClientHome();
   try {
     const reports = await recoverInterrupted(directory);
+    if (command.name === 'exec') refuseHalfApplied(reports);
     if (flags.has('quiet')) return;
     for (const report of reports) {
       const conflicts = report.conflicts.map((conflict) => ({
@@ -25,4 +30,17 @@ export async function recover({ command, flags }: Invocation): Promise<void> {
     if (command.name === 'exec') throw error;
     process.stderr.write(renderError(error, { isJson: flags.has('json'), isVerbose: false }));
   }
+}
+
+/** What is half-applied here and cannot be finished now is no project to send. */
+function refuseHalfApplied(reports: readonly RecoveryReport[]): void {
+  const here = realPathIfExists('.');
+  if (here === undefined) return;
+  for (const { kind, projectRoot, runId, message } of reports)
+    if (kind === 'waiting' && projectRoot !== '' && isInside(here, projectRoot))
+      throw new RmtxError(
+        'ERR_RMTX_APPLY_FAILED',
+        `the results of run ${printable(runId)} are only partly in this project: ${message ?? 'the reason is unknown'}`,
+        { hint: 'remove the cause; the next rmtx command finishes it' },
+      );
 }

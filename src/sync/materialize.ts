@@ -15,6 +15,7 @@ import { copyAndHash } from '../store/copy-and-hash.js';
 import { hashBytes, toDigest } from '../store/digest.js';
 import type { Digest } from '../store/digest.js';
 import { PRIVATE_DIRECTORY_MODE } from '../util/atomic-file.js';
+import { blockThread } from '../util/block-thread.js';
 import { ctimeUsOf, mtimeUsOf, nowUs } from '../util/microseconds.js';
 import { printable } from '../util/printable.js';
 import { SAFE_READ_FLAGS } from '../util/safe-path.js';
@@ -23,6 +24,10 @@ import type { WorkspacePath } from './entry.js';
 import type { FileAttributes } from './workspace-files.js';
 import { planMaterialize, timeOfChanged } from './materialize-plan.js';
 import type { MaterializeInput, MaterializePlan, WantedContent } from './materialize-plan.js';
+import { RACY_WINDOW_US } from './stat-signature.js';
+
+/** To hash this much takes longer than to wait until its signature proves something. */
+const LONG_READ_BYTES = 32 * 1024 * 1024;
 
 export interface MaterializeResult {
   /** The manifest, with the signature of every row that is there. */
@@ -48,6 +53,8 @@ export class Materializer {
   #filesWritten = 0;
   #removed = 0;
   #stagedCount = 0;
+  /** When the last of the large files was written. */
+  #largeWrittenUs = 0;
 
   constructor(options: MaterializerOptions) {
     this.#options = options;
@@ -123,6 +130,8 @@ export class Materializer {
       signatures.signDirectory(row);
     }
     rmSync(this.#options.stagingDirectory, { recursive: true, force: true });
+    const racyUntilUs = this.#largeWrittenUs + RACY_WINDOW_US;
+    blockThread(Math.min(racyUntilUs - nowUs(), RACY_WINDOW_US));
     return { table: this.leave(), filesWritten: this.#filesWritten, removed: this.#removed };
   }
 
@@ -297,6 +306,8 @@ export class Materializer {
   }
 
   #sign(row: number, stats: Stats): void {
+    if (stats.size >= LONG_READ_BYTES)
+      this.#largeWrittenUs = Math.max(this.#largeWrittenUs, ctimeUsOf(stats));
     // Whether it is racy is decided at the end, when the command may start.
     this.#plan.signatures.sign(row, {
       ino: stats.ino,

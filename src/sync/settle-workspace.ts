@@ -1,3 +1,4 @@
+import { blockThread } from '../util/block-thread.js';
 import type { EntryTable } from './entry-table.js';
 import { racyForUs, racyRows } from './rescan.js';
 import { TableSignatures } from './table-signatures.js';
@@ -15,7 +16,7 @@ const MAX_SETTLED_BYTES = 256 * 1024 * 1024;
 export function settleWorkspace(files: WorkspaceFiles, table: EntryTable): EntryTable {
   const racy = racyRows(table);
   if (racy.length === 0) return table;
-  block(racy.reduce((longest, row) => Math.max(longest, racyForUs(table, row)), 0));
+  blockThread(racy.reduce((longest, row) => Math.max(longest, racyForUs(table, row)), 0));
   const signatures = new TableSignatures(table);
   let bytesLeft = MAX_SETTLED_BYTES;
   for (const row of racy) {
@@ -28,8 +29,4 @@ export function settleWorkspace(files: WorkspaceFiles, table: EntryTable): Entry
   }
   files.closeDirectories();
   return signatures.table();
-}
-
-function block(us: number): void {
-  if (us > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.ceil(us / 1000));
 }
