@@ -13,6 +13,7 @@ import { RmtxError, isRmtxError, systemErrorCode } from '../errors.js';
 import { PeerConnection } from '../protocol/connection.js';
 import { ALPN_CONTROL, ALPN_PAIRING, ALPN_RUN } from '../protocol/messages.js';
 import { captureBaseEnvironment } from '../runtime/base-environment.js';
+import { TLS_CIPHERS } from '../transport/secure-stream.js';
 import { formatAddress, parseAddress } from '../transport/address.js';
 import { fingerprintOfCertificate } from '../trust/fingerprint.js';
 import { loadOrCreateIdentity } from '../trust/identity.js';
@@ -155,6 +156,7 @@ class Listener {
         key: options.identity.keyPem,
         cert: options.identity.certPem,
         minVersion: 'TLSv1.3',
+        ciphers: TLS_CIPHERS,
         requestCert: true,
         // No CA vouches for anyone: the key is looked up in the trust store on every connection.
         rejectUnauthorized: false,

@@ -5,14 +5,13 @@ import { encodeHostMessage } from '../protocol/host-message-codec.js';
 import type { Inbox } from '../protocol/inbox.js';
 import { CHANNEL, MAX_ROUNDS, roundChannels } from '../protocol/messages.js';
 import type { ClientMessage } from '../protocol/messages.js';
+import { BlobFeed } from './blob-feed.js';
 import type { Workspace } from './workspace.js';
 
 /** All ignore files of a project together; a tree with 10,000 of them has about 1 MB. */
 const MAX_RULES_BYTES = 16 * 1024 * 1024;
 /** More than this in flight keeps a fast link busy while the worker writes. */
 const BLOB_WINDOW_BYTES = 4 * 1024 * 1024;
-/** What goes to the worker in one message. */
-const BLOB_PIECE_BYTES = 256 * 1024;
 
 /**
  * Receives the manifest and every blob that is missing, until the workspace's worker has all it needs.
@@ -55,20 +54,18 @@ async function receiveBlobs(
 ): Promise<number> {
   const { requests: requestsNumber, blobs } = roundChannels(round);
   const requests = connection.openSend(requestsNumber);
-  const data = connection.openReceive(blobs, {
-    windowBytes: BLOB_WINDOW_BYTES,
-    gatherBytes: BLOB_PIECE_BYTES,
-  });
+  const data = connection.openReceive(blobs, { windowBytes: BLOB_WINDOW_BYTES });
   const sending = requests.write(options.requests);
   const state = { gone: 0, isOver: false };
-  await data.onData(async (piece) => {
-    const result = await options.workspace.pushBlobs(piece);
+  const feed = new BlobFeed(options.workspace, (result) => {
     state.gone += result.gone.length;
     state.isOver ||= result.isRoundOver;
     // Not awaited: requests drain as data is consumed, and waiting here would hold up the data.
     if (result.requests !== undefined) void requests.write(result.requests);
     if (state.isOver) requests.end();
   });
+  await data.onData((piece) => feed.push(piece));
+  await feed.end();
   if (!state.isOver) throw badMessage('the blobs ended before the round was over');
   await sending;
   return state.gone;

@@ -66,11 +66,10 @@ export class Workspace implements AsyncDisposable {
 
   /**
    * Blob records, cut anywhere. Resolves when they are written, which is what holds a sender back; calls
-   * may be queued. The bytes are copied before this returns.
+   * may be queued. Bytes in shared memory must stay as they are until then; others are copied.
    */
   pushBlobs(bytes: Uint8Array): Promise<BlobsResult> {
-    const copy = copyOf(bytes);
-    return this.#thread.call('pushBlobs', copy, [copy.buffer]);
+    return this.#thread.call('pushBlobs', bytes);
   }
 
   /** The workspace is exactly the manifest when this resolves. Throws BLOB_MISSING, DISK_FULL. */

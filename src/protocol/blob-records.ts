@@ -91,7 +91,10 @@ export function encodeDataHead(writer: ByteWriter, head: BlobDataHead): void {
 export interface BlobDataHandler {
   /** Called before memory is spent on the record's bytes; throws to refuse it. */
   admit(head: BlobDataHead): void;
-  /** A whole record. `bytes` are all that follow its head, good during the call only. */
+  /**
+   * A record. `bytes` are all that follow its head, good during the call only; a `stream-data` record comes in
+   * as many calls as its bytes came in.
+   */
   record(head: BlobDataHead, bytes: Buffer): void;
 }
 
@@ -174,6 +177,13 @@ export class BlobDataDecoder {
     const end = Math.min(chunk.length, position + this.#bodyLength - this.#gathered);
     if (end - position === this.#bodyLength) {
       this.#head = undefined;
+      this.#handler.record(head, chunk.subarray(position, end));
+      return end;
+    }
+    if (head.type === 'stream-data') {
+      // A piece of a stream has no meaning as a whole: what came is handed on, and need not be copied.
+      this.#gathered += end - position;
+      if (this.#gathered === this.#bodyLength) this.#head = undefined;
       this.#handler.record(head, chunk.subarray(position, end));
       return end;
     }

@@ -11,27 +11,19 @@ interface Slab {
 
 /**
  * Bytes between the socket and a reader, in order. A piece is kept as the view it came as, unless it is
- * tiny or joining was asked for; then it is copied once, into memory that nothing else uses.
+ * tiny; then it is copied once, into memory that nothing else uses.
  */
 export class PieceQueue {
-  /** Pieces below this are joined. */
-  readonly #joinedBelow: number;
-  readonly #slabBytes: number;
   #pieces: (Buffer | Slab | undefined)[] = [];
   /** Index of the first piece: shifting a long array for each piece would be quadratic. */
   #first = 0;
-
-  constructor(gatherBytes?: number) {
-    this.#joinedBelow = gatherBytes ?? SMALL_PIECE_BYTES;
-    this.#slabBytes = gatherBytes ?? SMALL_GATHER_BYTES;
-  }
 
   get isEmpty(): boolean {
     return this.#first === this.#pieces.length;
   }
 
   push(piece: Buffer): void {
-    if (piece.length < this.#joinedBelow) this.#gather(piece);
+    if (piece.length < SMALL_PIECE_BYTES) this.#gather(piece);
     else this.#pieces.push(piece);
   }
 
@@ -69,7 +61,7 @@ export class PieceQueue {
       rest = rest.subarray(count);
     }
     while (rest.length > 0) {
-      const memory = Buffer.allocUnsafeSlow(this.#slabBytes);
+      const memory = Buffer.allocUnsafeSlow(SMALL_GATHER_BYTES);
       const used = rest.copy(memory);
       this.#pieces.push({ memory, used });
       rest = rest.subarray(used);

@@ -6,12 +6,6 @@ import { PieceQueue } from './piece-queue.js';
 export interface ReceiveChannelOptions {
   /** How many bytes the sender may have on their way; also the most this channel ever holds. */
   readonly windowBytes?: number;
-  /**
-   * Pieces that come while the reader is busy are joined up to this size, for a reader to whom each
-   * piece costs much, such as a message to a worker. Without it a piece is a view into what the socket
-   * read, 16 KiB or less.
-   */
-  readonly gatherBytes?: number;
 }
 
 /** What a channel tells its connection. */
@@ -37,7 +31,7 @@ const DEFAULT_WINDOW_BYTES = 1024 * 1024;
 export class ReceiveChannel implements AsyncIterable<Buffer> {
   readonly number: number;
   readonly #hooks: ReceiveChannelHooks;
-  readonly #queue: PieceQueue;
+  readonly #queue = new PieceQueue();
   readonly #windowBytes: number;
   /** What the sender may still send. */
   #credit: number;
@@ -54,7 +48,6 @@ export class ReceiveChannel implements AsyncIterable<Buffer> {
     this.number = number;
     this.#hooks = hooks;
     this.#windowBytes = options.windowBytes ?? DEFAULT_WINDOW_BYTES;
-    this.#queue = new PieceQueue(options.gatherBytes);
     this.#credit = this.#windowBytes;
     hooks.grant(this.#windowBytes);
   }

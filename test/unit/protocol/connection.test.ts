@@ -170,7 +170,7 @@ test('grants a reader that is slow no more than its window', async () => {
 
 test('calls a push handler one piece at a time and holds the sender back meanwhile', async () => {
   await using pair = await peers();
-  const channel = pair.right.openReceive(1, { windowBytes: 200_000, gatherBytes: 150_000 });
+  const channel = pair.right.openReceive(1, { windowBytes: 200_000 });
   const sender = pair.left.openSend(1);
   const bytes = Buffer.alloc(2_000_000, 'abc');
   const written = sender.write(bytes).then(() => sender.end());
@@ -185,8 +185,6 @@ test('calls a push handler one piece at a time and holds the sender back meanwhi
   });
   await written;
   assert.deepEqual(Buffer.concat(pieces), bytes);
-  assert.ok(pieces.every((piece) => piece.length <= 150_000));
-  assert.ok(pieces.length < 40, `${pieces.length} pieces`);
 });
 
 test('does not keep an object for each byte of a sender of single bytes', async () => {

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { test } from 'node:test';
+import { BlobFeed } from '../../../src/host/blob-feed.js';
+import type { BlobsResult } from '../../../src/host/workspace-session.js';
+import { createDeferred } from '../../../src/util/deferred.js';
+
+const MEBIBYTE = 1024 * 1024;
+
+/** A worker that is as slow as it is told to be. */
+class Worker {
+  readonly taken: Buffer[] = [];
+  calls = 0;
+  turn: Promise<void> = Promise.resolve();
+
+  async pushBlobs(bytes: Uint8Array): Promise<BlobsResult> {
+    this.calls += 1;
+    await this.turn;
+    this.taken.push(Buffer.from(bytes));
+    return { isRoundOver: false, gone: [] };
+  }
+}
+
+test('every byte gets to the worker, in order, in few messages', async () => {
+  const worker = new Worker();
+  let results = 0;
+  const feed = new BlobFeed(worker, () => (results += 1));
+  const data = randomBytes(5 * MEBIBYTE + 123);
+  for (let offset = 0; offset < data.length; offset += 16_384) {
+    const waiting = feed.push(data.subarray(offset, offset + 16_384));
+    if (waiting !== undefined) await waiting;
+  }
+  await feed.end();
+  assert.ok(Buffer.concat(worker.taken).equals(data));
+  assert.ok(worker.calls <= 12, `${worker.calls} messages`);
+  assert.equal(results, worker.calls);
+});
+
+test('what is left when nothing more comes goes by itself', async () => {
+  const arrived = createDeferred<undefined>();
+  const worker = new Worker();
+  const feed = new BlobFeed(worker, () => arrived.resolve(undefined));
+  assert.equal(feed.push(Buffer.from('the last')), undefined);
+  await arrived.promise;
+  assert.deepEqual(worker.taken, [Buffer.from('the last')]);
+});
+
+test('a busy worker holds the sender back, and nothing is overwritten meanwhile', async () => {
+  const gate = createDeferred<undefined>();
+  const worker = new Worker();
+  worker.turn = gate.promise;
+  const feed = new BlobFeed(worker, () => undefined);
+  const data = randomBytes(3 * MEBIBYTE);
+  let isThrough = false;
+  const through = Promise.resolve(feed.push(data)).then(() => (isThrough = true));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([isThrough, worker.calls], [false, 1]);
+  gate.resolve(undefined);
+  await through;
+  await feed.end();
+  assert.ok(Buffer.concat(worker.taken).equals(data));
+});
+
+test('what the worker throws comes out of the next push, or of the end', async () => {
+  const worker = new Worker();
+  worker.turn = Promise.reject(new Error('no space'));
+  worker.turn.catch(() => undefined);
+  const feed = new BlobFeed(worker, () => undefined);
+  const push = async (): Promise<void> => {
+    for (;;) await feed.push(randomBytes(MEBIBYTE));
+  };
+  await assert.rejects(push, /no space/);
+  await assert.rejects(feed.end(), /no space/);
+});
