@@ -64,6 +64,8 @@ const families = {
   ERR_RMTX_CONTEXT_NOT_FOUND: 'state',
   ERR_RMTX_CONTEXT_BUSY: 'state',
   ERR_RMTX_RUN_NOT_FOUND: 'state',
+  ERR_RMTX_RUN_LOST: 'state',
+  ERR_RMTX_RUN_TAKEN_OVER: 'state',
   ERR_RMTX_CLIENT_NOT_FOUND: 'state',
   ERR_RMTX_HOST_STOPPING: 'state',
   ERR_RMTX_HOST_NOT_RUNNING: 'state',

@@ -211,6 +211,9 @@ class ClientRun {
       timeoutMs,
       wantsSyncBack: hasSyncBack,
       clockOffsetUs,
+      terminal: undefined,
+      isDetached: false,
+      disconnectGraceMs: undefined,
     });
     this.#hasStarted = true;
     interrupts.commandStarted((isForced) => host.send({ type: 'stop', isForced }));

@@ -26,11 +26,18 @@ export class BlobFeed {
   #inWorker: Promise<void> = Promise.resolve();
   #isWatching = false;
   #failure: Error | undefined;
+  readonly #failed: Deferred<never> = createDeferred();
 
   /** `onResult` is called for each part that the worker has taken in, in order. */
   constructor(workspace: Pick<Workspace, 'pushBlobs'>, onResult: (result: BlobsResult) => void) {
     this.#workspace = workspace;
     this.#onResult = onResult;
+    this.#failed.promise.catch(() => undefined);
+  }
+
+  /** Rejects at once with what the worker threw, for a sender that sends no more after it; else stays open. */
+  get failed(): Promise<never> {
+    return this.#failed.promise;
   }
 
   /**
@@ -84,6 +91,7 @@ export class BlobFeed {
       this.#onResult(await this.#workspace.pushBlobs(half.memory.subarray(0, half.length)));
     } catch (error) {
       this.#failure ??= error instanceof Error ? error : new Error(String(error));
+      this.#failed.reject(this.#failure);
     }
     half.length = 0;
     this.#other = half;

@@ -1,15 +1,9 @@
 import { mkdirSync, readdirSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { Fields } from '../protocol/fields.js';
-import { RUN_ID_PATTERN } from '../protocol/messages.js';
+import { RUN_ID_PATTERN, RUN_STATES } from '../protocol/messages.js';
+import type { RunState } from '../protocol/messages.js';
 import { PRIVATE_DIRECTORY_MODE, readFileIfExists, writeFileAtomic } from '../util/atomic-file.js';
-
-/**
- * `preparing`: files are on their way. `running`: the command runs. `collecting`: it ended, its changes
- * are being captured. `waiting`: everything is captured and the client has not taken it yet. `done`.
- */
-const RUN_STATES = ['preparing', 'running', 'collecting', 'waiting', 'done'] as const;
-export type RunState = (typeof RUN_STATES)[number];
 
 /** What of a run must survive the host process: enough to find and end what it left behind. */
 export interface RunRecord {

@@ -18,7 +18,8 @@ import { removeTree } from '../util/remove-tree.js';
 import type { HeldSlot } from './contexts.js';
 import { RunOutput } from './output.js';
 import { runDirectory, writeRunRecord } from './run-record.js';
-import type { RunRecord, RunState } from './run-record.js';
+import type { RunState } from '../protocol/messages.js';
+import type { RunRecord } from './run-record.js';
 import { Spool } from './spool.js';
 import type { ChangeSetSummary } from './workspace-session.js';
 

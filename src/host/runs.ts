@@ -5,7 +5,7 @@ import { removeTree } from '../util/remove-tree.js';
 import type { HeldSlot } from './contexts.js';
 import { Run } from './run.js';
 import { readRunRecords, runDirectory } from './run-record.js';
-import type { RunState } from './run-record.js';
+import type { RunState } from '../protocol/messages.js';
 
 /** A command that cleans up after itself has this long when the host stops. */
 const STOP_GRACE_MS = 3000;

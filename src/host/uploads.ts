@@ -64,7 +64,7 @@ async function receiveBlobs(
     if (result.requests !== undefined) void requests.write(result.requests);
     if (state.isOver) requests.end();
   });
-  await data.onData((piece) => feed.push(piece));
+  await Promise.race([data.onData((piece) => feed.push(piece)), feed.failed]);
   await feed.end();
   if (!state.isOver) throw badMessage('the blobs ended before the round was over');
   await sending;

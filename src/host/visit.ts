@@ -182,6 +182,7 @@ class Visit {
       slot: run.held.slot,
       isCold: manifestId === undefined,
       base: manifestId ?? null,
+      waiting: [],
     });
     return run;
   }

@@ -7,6 +7,7 @@
  */
 import { BlobReceiver } from '../protocol/blob-receiver.js';
 import type { BlobSink } from '../protocol/blob-receiver.js';
+import { badMessage } from '../protocol/fields.js';
 import { RmtxError, systemErrorCode } from '../errors.js';
 import { BlobStore } from '../store/blob-store.js';
 import type { Digest } from '../store/digest.js';
@@ -322,6 +323,8 @@ export class WorkspaceSession implements Disposable {
       this.#receiver.want(digest, size);
       missingBytes += size;
     }
+    if (!Number.isSafeInteger(missingBytes))
+      throw badMessage('files of more bytes than can be counted');
     if (missing.length > 0) this.#receiver.endRound();
     const requests = this.#receiver.takeRequests() ?? new Uint8Array(0);
     return { missingFiles: missing.length, missingBytes, requests };

@@ -2,12 +2,14 @@
 import type { ManifestId } from '../sync/entry.js';
 import { Fields, badMessage } from './fields.js';
 import {
+  ATTACH_MODES,
   CONTEXT_KEY_PATTERN,
+  FORWARDED_SIGNALS,
   MANIFEST_ID_PATTERN,
   MAX_ROUNDS,
   RUN_ID_PATTERN,
 } from './messages.js';
-import type { ClientMessage } from './messages.js';
+import type { ClientMessage, TerminalSize } from './messages.js';
 
 /** Throws ERR_RMTX_BAD_MESSAGE for anything that is not a well-formed message of a client. */
 export function parseClientMessage(value: unknown): ClientMessage {
@@ -47,7 +49,23 @@ export function parseClientMessage(value: unknown): ClientMessage {
         timeoutMs: fields.optionalInteger('timeout_ms', 1, 1e12),
         wantsSyncBack: fields.boolean('wants_sync_back'),
         clockOffsetUs: fields.integer('clock_offset_us', -Number.MAX_SAFE_INTEGER),
+        terminal: fields.has('terminal') ? parseTerminal(fields.object('terminal')) : undefined,
+        isDetached: fields.boolean('is_detached'),
+        disconnectGraceMs: fields.optionalInteger('disconnect_grace_ms', 0, 1e12),
       };
+    case 'run_attach':
+      return {
+        type,
+        runId: fields.matching('run_id', RUN_ID_PATTERN),
+        mode: fields.oneOf('mode', ATTACH_MODES),
+        stdoutOffset: fields.integer('stdout_offset', 0),
+        stderrOffset: fields.integer('stderr_offset', 0),
+        tail: fields.boolean('tail'),
+      };
+    case 'signal':
+      return { type, name: fields.oneOf('name', FORWARDED_SIGNALS) };
+    case 'resize':
+      return { type, ...parseSize(fields) };
     case 'stop':
       return { type, isForced: fields.boolean('is_forced') };
     case 'applied':
@@ -56,6 +74,15 @@ export function parseClientMessage(value: unknown): ClientMessage {
     default:
       throw badMessage(`unknown message ${JSON.stringify(type)}`);
   }
+}
+
+function parseTerminal(fields: Fields): TerminalSize & { term: string } {
+  // Only a name of terminfo: it becomes an environment variable.
+  return { ...parseSize(fields), term: fields.matching('term', /^[\w.+-]{1,64}$/) };
+}
+
+function parseSize(fields: Fields): TerminalSize {
+  return { columns: fields.integer('columns', 1, 10_000), rows: fields.integer('rows', 1, 10_000) };
 }
 
 export function encodeClientMessage(message: ClientMessage): object {
@@ -93,7 +120,22 @@ export function encodeClientMessage(message: ClientMessage): object {
         timeout_ms: message.timeoutMs,
         wants_sync_back: message.wantsSyncBack,
         clock_offset_us: message.clockOffsetUs,
+        terminal: message.terminal,
+        is_detached: message.isDetached,
+        disconnect_grace_ms: message.disconnectGraceMs,
       };
+    case 'run_attach':
+      return {
+        type: message.type,
+        run_id: message.runId,
+        mode: message.mode,
+        stdout_offset: message.stdoutOffset,
+        stderr_offset: message.stderrOffset,
+        tail: message.tail,
+      };
+    case 'signal':
+    case 'resize':
+      return message;
     case 'stop':
       return { type: message.type, is_forced: message.isForced };
     case 'applied':

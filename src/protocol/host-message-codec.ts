@@ -2,7 +2,14 @@
 import type { Problem, ProblemCode } from '../sync/entry.js';
 import { Fields, badMessage } from './fields.js';
 import { parseManifestId } from './client-message-codec.js';
-import { MAX_PROBLEMS, MAX_ROUNDS, PROTOCOL } from './messages.js';
+import {
+  MAX_PROBLEMS,
+  MAX_ROUNDS,
+  MAX_WAITING_NAMED,
+  PROTOCOL,
+  RUN_ID_PATTERN,
+  RUN_STATES,
+} from './messages.js';
 import type { CommandOutcome, HostMessage, IgnoredLeftovers } from './messages.js';
 import { encodeWireError, parseWireError } from './wire-error.js';
 
@@ -29,6 +36,20 @@ export function parseHostMessage(value: unknown): HostMessage {
         slot: fields.integer('slot', 0, 10_000),
         isCold: fields.boolean('is_cold'),
         base: fields.has('base') ? parseManifestId(fields, 'base') : null,
+        waiting: parseRunIds(fields),
+      };
+    case 'run_attached':
+      return {
+        type,
+        state: fields.oneOf('state', RUN_STATES),
+        command: fields.strings('command', 100_000),
+        stdoutOffset: fields.integer('stdout_offset', 0),
+        stderrOffset: fields.integer('stderr_offset', 0),
+        stdinOffset: fields.integer('stdin_offset', 0),
+        takesStdin: fields.boolean('takes_stdin'),
+        hasTerminal: fields.boolean('has_terminal'),
+        wantsSyncBack: fields.boolean('wants_sync_back'),
+        slot: fields.optionalInteger('slot', 0, 10_000),
       };
     case 'blobs_wanted':
       return {
@@ -62,6 +83,12 @@ export function parseHostMessage(value: unknown): HostMessage {
     default:
       throw badMessage(`unknown message ${JSON.stringify(type)}`);
   }
+}
+
+function parseRunIds(fields: Fields): string[] {
+  const ids = fields.strings('waiting', MAX_WAITING_NAMED, 64);
+  if (ids.every((id) => RUN_ID_PATTERN.test(id))) return ids;
+  throw badMessage('a run id of the wrong form');
 }
 
 function parseIgnored(fields: Fields): IgnoredLeftovers {
@@ -143,6 +170,20 @@ export function encodeHostMessage(message: HostMessage): object {
         slot: message.slot,
         is_cold: message.isCold,
         base: message.base,
+        waiting: message.waiting,
+      };
+    case 'run_attached':
+      return {
+        type: message.type,
+        state: message.state,
+        command: message.command,
+        stdout_offset: message.stdoutOffset,
+        stderr_offset: message.stderrOffset,
+        stdin_offset: message.stdinOffset,
+        takes_stdin: message.takesStdin,
+        has_terminal: message.hasTerminal,
+        wants_sync_back: message.wantsSyncBack,
+        slot: message.slot,
       };
     case 'exited':
       return {

@@ -12,13 +12,23 @@
  *                                ◄───────────      started
  *   channel stdin                ───────────►
  *                                ◄───────────      channels stdout, stderr
- *   stop / signal                ───────────►
+ *   stop / signal / resize       ───────────►
  *                                ◄───────────      exited
  *                                ◄───────────      change_set + channel changes
  *   channel requests             ───────────►
  *                                ◄───────────      channel blobs
  *   applied (or discard)         ───────────►
  *                                ◄───────────      acknowledged
+ *
+ * A run outlives its connection once the host has `start` and all blobs. Whoever comes back opens with
+ * `run_attach` in the place of `run_open`:
+ *
+ *   hello, run_attach            ───────────►
+ *                                ◄───────────      welcome, run_attached (or error RUN_NOT_FOUND)
+ *
+ * and goes on from the line `channel stdin` with what the state of the run still has to come: streams from
+ * the offsets that were named, `exited` (or error RUN_LOST), `change_set`. A run that nobody can know of
+ * has never started, so its client may open it once more.
  *
  * `error` may come from the host at any time and ends the run's preparation; `notice` never ends
  * anything. Nothing that grows with the project is in a message: it travels on a channel, in records of
@@ -64,6 +74,47 @@ export const RUN_ID_PATTERN = /^r[0-9a-z]{16}$/;
 export const CONTEXT_KEY_PATTERN = /^[0-9a-f]{32}$/;
 export const MANIFEST_ID_PATTERN = /^manifest:[0-9a-f]{64}$/;
 
+/** Signals that a client may pass on to the command as they are. What Ctrl-C does is `stop`. */
+export const FORWARDED_SIGNALS = [
+  'SIGHUP',
+  'SIGQUIT',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGTSTP',
+  'SIGCONT',
+] as const;
+export type ForwardedSignal = (typeof FORWARDED_SIGNALS)[number];
+
+/** In characters. */
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/**
+ * How somebody comes to a run that exists. `resume`: the client that started it, after its connection broke;
+ * stdin goes on at the byte. `visit`: another process of the client; it takes over, and a stdin that is no
+ * terminal has ended then. `watch`: reads the output, to its end or as far as it goes (`tail` false), and
+ * changes nothing for anybody.
+ */
+export const ATTACH_MODES = ['resume', 'visit', 'watch'] as const;
+export type AttachMode = (typeof ATTACH_MODES)[number];
+
+/**
+ * What a run is about. `preparing`: files are on their way. `running`. `collecting`: the command ended, its
+ * changes are being captured. `waiting`: everything is captured and the client has not taken it yet. `done`:
+ * it has, or wanted none. `lost`: the host ended in the midst of it.
+ */
+export const RUN_STATES = [
+  'preparing',
+  'running',
+  'collecting',
+  'waiting',
+  'done',
+  'lost',
+] as const;
+export type RunState = (typeof RUN_STATES)[number];
+
 /** How a command ended. */
 export type CommandOutcome =
   | { readonly kind: 'exited'; readonly code: number }
@@ -94,8 +145,26 @@ export type ClientMessage =
       wantsSyncBack: boolean;
       /** Host clock minus client clock, as the client measured it. */
       clockOffsetUs: number;
+      /** A terminal instead of pipes: what TERM is, and how large it is. Its output is all on stdout. */
+      terminal: (TerminalSize & { readonly term: string }) | undefined;
+      /** The client will not stay: no streams are opened, and stdin has ended. */
+      isDetached: boolean;
+      /** How long the command may go on while nobody visits; undefined: to its end. */
+      disconnectGraceMs: number | undefined;
+    }
+  | {
+      type: 'run_attach';
+      runId: string;
+      mode: AttachMode;
+      /** The first bytes that are wanted. */
+      stdoutOffset: number;
+      stderrOffset: number;
+      /** For `watch`: stay until the output has ended. */
+      tail: boolean;
     }
   | { type: 'stop'; isForced: boolean }
+  | { type: 'signal'; name: ForwardedSignal }
+  | ({ type: 'resize' } & TerminalSize)
   | { type: 'applied' }
   | { type: 'discard' };
 
@@ -114,6 +183,24 @@ export type HostMessage =
       slot: number;
       isCold: boolean;
       base: ManifestId | null;
+      /** Ids of runs of this context that are over and wait for their client; the newest few. */
+      waiting: readonly string[];
+    }
+  | {
+      type: 'run_attached';
+      state: RunState;
+      command: readonly string[];
+      /** Where the streams begin: later than asked for where the spool has dropped what was before. */
+      stdoutOffset: number;
+      stderrOffset: number;
+      /** Bytes of stdin that the host has: those must not be sent again. */
+      stdinOffset: number;
+      /** The command takes (more) input. */
+      takesStdin: boolean;
+      hasTerminal: boolean;
+      wantsSyncBack: boolean;
+      /** Undefined before the workspace was opened, and for a record that another version wrote. */
+      slot: number | undefined;
     }
   | { type: 'blobs_wanted'; round: number; files: number; bytes: number }
   | { type: 'started' }
@@ -137,6 +224,9 @@ export type HostMessage =
   | { type: 'acknowledged' }
   | { type: 'notice'; code: string; message: string }
   | { type: 'error'; error: RmtxError };
+
+/** At most this many waiting runs are named in `run_opened`. */
+export const MAX_WAITING_NAMED = 5;
 
 /** At most this many problems travel in one message; the rest is counted in the last one. */
 export const MAX_PROBLEMS = 200;

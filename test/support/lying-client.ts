@@ -22,8 +22,6 @@ import type { ClientMessage, HostMessage } from '../../src/protocol/messages.js'
 import { hashBytes, toDigest } from '../../src/store/digest.js';
 import type { Digest } from '../../src/store/digest.js';
 import { encodeRuleSources } from '../../src/sync/rule-sources.js';
-import { EntryTableBuilder } from '../../src/sync/entry-table-builder.js';
-import { encodeChange } from '../../src/sync/change-codec.js';
 import { comparePaths } from '../../src/sync/entry.js';
 import type { Entry, ManifestId } from '../../src/sync/entry.js';
 import { fingerprintId } from '../../src/trust/fingerprint.js';
@@ -31,7 +29,8 @@ import { loadOrCreateIdentity } from '../../src/trust/identity.js';
 import type { Identity } from '../../src/trust/identity.js';
 import { TrustStore } from '../../src/trust/trust-store.js';
 import { ByteWriter } from '../../src/util/bytes.js';
-import type { Rig, RigHost } from './rig.js';
+import { manifestIdOf, recordsOfEntries } from './lying-entries.js';
+import type { Rig } from './rig.js';
 
 type Start = Extract<ClientMessage, { type: 'start' }>;
 type Opened = Extract<HostMessage, { type: 'run_opened' }>;
@@ -46,23 +45,29 @@ export const EVERYTHING = encodeRuleSources({
   isCaseInsensitive: false,
 });
 
+/** As much of a host as a client has to do with: where it listens, and where it keeps whom it trusts. */
+export interface ListeningHost {
+  readonly port: number;
+  readonly stateDirectory: string;
+}
+
 export class LyingClient {
-  readonly host: RigHost;
+  readonly host: ListeningHost;
   readonly identity: Identity;
 
-  private constructor(host: RigHost, identity: Identity) {
+  private constructor(host: ListeningHost, identity: Identity) {
     this.host = host;
     this.identity = identity;
   }
 
   /** Nobody the host knows. */
-  static stranger(rig: Rig, host: RigHost): LyingClient {
+  static stranger(rig: Rig, host: ListeningHost): LyingClient {
     const directory = path.join(rig.newDirectory('stranger'), 'identity');
     return new LyingClient(host, loadOrCreateIdentity(directory));
   }
 
   /** As pairing leaves it: the host asks its trust store on every connection. */
-  static paired(rig: Rig, host: RigHost): LyingClient {
+  static paired(rig: Rig, host: ListeningHost): LyingClient {
     const client = LyingClient.stranger(rig, host);
     client.#trust().add({
       fingerprint: client.identity.fingerprint,
@@ -142,7 +147,7 @@ export class LyingRun {
 
   constructor(socket: TLSSocket) {
     this.socket = socket;
-    this.connection = new PeerConnection(socket);
+    this.connection = new PeerConnection(socket, { maxMessageBytes: 64 * 1024 * 1024 });
     this.#inbox = new Inbox<HostMessage>(this.connection, {
       peer: 'host',
       parse: parseHostMessage,
@@ -165,6 +170,12 @@ export class LyingRun {
 
   next<T extends HostMessage['type']>(type: T): Promise<Extract<HostMessage, { type: T }>> {
     return this.#inbox.next(type);
+  }
+
+  /** The end of the command, whether it was said to have started or not. */
+  async exited(): Promise<Extract<HostMessage, { type: 'exited' }>> {
+    const first = await this.#inbox.next('started', 'exited');
+    return first.type === 'exited' ? first : this.#inbox.next('exited');
   }
 
   /** The code of the error with which the host ends this; 'closed' where it tells none. */
@@ -277,6 +288,9 @@ export class LyingRun {
       timeoutMs: undefined,
       wantsSyncBack: true,
       clockOffsetUs: 0,
+      terminal: undefined,
+      isDetached: false,
+      disconnectGraceMs: undefined,
       ...lies,
     });
   }
@@ -296,19 +310,6 @@ export class LyingRun {
     for await (const piece of this.connection.openReceive(channel)) pieces.push(Buffer.from(piece));
     return Buffer.concat(pieces);
   }
-}
-
-export function recordsOfEntries(entries: Iterable<Entry>): Buffer {
-  const writer = new ByteWriter();
-  for (const entry of entries) encodeChange(writer, { type: 'upsert', entry });
-  return Buffer.from(writer.view());
-}
-
-/** The id of a manifest; the entries must be in order, whatever else is wrong with them. */
-export function manifestIdOf(entries: Iterable<Entry>): ManifestId {
-  const builder = new EntryTableBuilder();
-  for (const entry of entries) builder.add(entry);
-  return builder.build().manifestId;
 }
 
 export function randomRunId(): string {

@@ -212,6 +212,7 @@ export class LyingVisit {
       slot: 0,
       isCold: true,
       base: null,
+      waiting: [],
     };
     this.sayRaw({ ...encodeHostMessage(opened), ...lies });
   }

@@ -70,5 +70,6 @@ test('what the worker throws comes out of the next push, or of the end', async (
     for (;;) await feed.push(randomBytes(MEBIBYTE));
   };
   await assert.rejects(push, /no space/);
+  await assert.rejects(feed.failed, /no space/);
   await assert.rejects(feed.end(), /no space/);
 });
