@@ -2,6 +2,7 @@
 import { RmtxError, isRmtxError } from '../errors.js';
 import type { ErrorCode } from '../errors.js';
 import type { ManifestId } from '../sync/entry.js';
+import type { PullOptions, PulledFiles } from './pulled-files.js';
 import type {
   BeginManifestOptions,
   BlobsResult,
@@ -26,6 +27,8 @@ export interface WorkerCalls {
   acknowledge: { argument: undefined; result: undefined };
   restore: { argument: undefined; result: undefined };
   dispose: { argument: undefined; result: undefined };
+  /** Needs no open workspace. */
+  pull: { argument: PullOptions; result: PulledFiles };
 }
 
 export type WorkerMethod = keyof WorkerCalls;

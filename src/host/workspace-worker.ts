@@ -4,6 +4,7 @@
  */
 import { parentPort } from 'node:worker_threads';
 import { assertNever } from '../util/never.js';
+import { takePulledFiles } from './pulled-files.js';
 import { WorkspaceSession } from './workspace-session.js';
 import { toSentError } from './workspace-worker-messages.js';
 import type {
@@ -59,6 +60,8 @@ function perform(request: WorkerRequest): WorkerCalls[WorkerMethod]['result'] {
     case 'restore':
       current().restore();
       return undefined;
+    case 'pull':
+      return takePulledFiles(request.argument);
     case 'dispose':
       session?.[Symbol.dispose]();
       session = undefined;

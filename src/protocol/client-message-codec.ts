@@ -6,6 +6,7 @@ import {
   CONTEXT_KEY_PATTERN,
   FORWARDED_SIGNALS,
   MANIFEST_ID_PATTERN,
+  MAX_PULLED_PATHS,
   MAX_ROUNDS,
   RUN_ID_PATTERN,
 } from './messages.js';
@@ -61,6 +62,13 @@ export function parseClientMessage(value: unknown): ClientMessage {
         stdoutOffset: fields.integer('stdout_offset', 0),
         stderrOffset: fields.integer('stderr_offset', 0),
         tail: fields.boolean('tail'),
+      };
+    case 'pull':
+      return {
+        type,
+        runId: fields.has('run_id') ? fields.matching('run_id', RUN_ID_PATTERN) : undefined,
+        contextKey: fields.matching('context_key', CONTEXT_KEY_PATTERN),
+        paths: fields.strings('paths', MAX_PULLED_PATHS, 8192),
       };
     case 'signal':
       return { type, name: fields.oneOf('name', FORWARDED_SIGNALS) };
@@ -132,6 +140,13 @@ export function encodeClientMessage(message: ClientMessage): object {
         stdout_offset: message.stdoutOffset,
         stderr_offset: message.stderrOffset,
         tail: message.tail,
+      };
+    case 'pull':
+      return {
+        type: message.type,
+        run_id: message.runId,
+        context_key: message.contextKey,
+        paths: message.paths,
       };
     case 'signal':
     case 'resize':

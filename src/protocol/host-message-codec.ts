@@ -4,6 +4,7 @@ import { Fields, badMessage } from './fields.js';
 import { parseManifestId } from './client-message-codec.js';
 import {
   MAX_PROBLEMS,
+  MAX_PULLED_PATHS,
   MAX_ROUNDS,
   MAX_WAITING_NAMED,
   PROTOCOL,
@@ -73,6 +74,14 @@ export function parseHostMessage(value: unknown): HostMessage {
         changes: fields.integer('changes', 0),
         bytes: fields.integer('bytes', 0),
         ignored: fields.has('ignored') ? parseIgnored(fields.object('ignored')) : undefined,
+        problems: fields.objects('problems', MAX_PROBLEMS).map(parseProblem),
+      };
+    case 'pulled':
+      return {
+        type,
+        changes: fields.integer('changes', 0),
+        bytes: fields.integer('bytes', 0),
+        missing: fields.strings('missing', MAX_PULLED_PATHS, 8192),
         problems: fields.objects('problems', MAX_PROBLEMS).map(parseProblem),
       };
     case 'notice':
@@ -207,6 +216,7 @@ export function encodeHostMessage(message: HostMessage): object {
         problems: message.problems,
       };
     case 'blobs_wanted':
+    case 'pulled':
     case 'notice':
     case 'started':
     case 'acknowledged':

@@ -30,6 +30,9 @@
  * the offsets that were named, `exited` (or error RUN_LOST), `change_set`. A run that nobody can know of
  * has never started, so its client may open it once more.
  *
+ * `pull` in that place is for files out of a workspace: `pulled` answers it, then come the channels that
+ * follow a `change_set`, and the client leaves.
+ *
  * `error` may come from the host at any time and ends the run's preparation; `notice` never ends
  * anything. Nothing that grows with the project is in a message: it travels on a channel, in records of
  * sync/change-codec.ts and protocol/blob-records.ts. Wire names are snake_case and live here only.
@@ -162,6 +165,14 @@ export type ClientMessage =
       /** For `watch`: stay until the output has ended. */
       tail: boolean;
     }
+  | {
+      type: 'pull';
+      /** Undefined: of the context, the run that goes on or else the kept workspace. */
+      runId: string | undefined;
+      contextKey: string;
+      /** Relative to the project root; a directory means all in it. */
+      paths: readonly string[];
+    }
   | { type: 'stop'; isForced: boolean }
   | { type: 'signal'; name: ForwardedSignal }
   | ({ type: 'resize' } & TerminalSize)
@@ -222,11 +233,22 @@ export type HostMessage =
       problems: readonly Problem[];
     }
   | { type: 'acknowledged' }
+  | {
+      type: 'pulled';
+      changes: number;
+      bytes: number;
+      /** Of the paths that were asked for: nothing is there. */
+      missing: readonly string[];
+      problems: readonly Problem[];
+    }
   | { type: 'notice'; code: string; message: string }
   | { type: 'error'; error: RmtxError };
 
 /** At most this many waiting runs are named in `run_opened`. */
 export const MAX_WAITING_NAMED = 5;
+
+/** Paths in one `pull`. */
+export const MAX_PULLED_PATHS = 1000;
 
 /** At most this many problems travel in one message; the rest is counted in the last one. */
 export const MAX_PROBLEMS = 200;

@@ -14,7 +14,7 @@ import type { CapturedContent } from './capture-file.js';
 import { DELETED, LOST, applyFates } from './capture-fates.js';
 import type { Fate } from './capture-fates.js';
 import type { EntryTable } from './entry-table.js';
-import { comparePaths, isWithin, sameEntry } from './entry.js';
+import { isWithin, sameEntry, topmost } from './entry.js';
 import type { Problem, WorkspacePath } from './entry.js';
 import { isGone, specialFileProblem, toLinkEntry, unreadableProblem } from './fresh-entry.js';
 import type { FreshEntry } from './fresh-entry.js';
@@ -250,16 +250,6 @@ class Capturer {
       return undefined;
     }
   }
-}
-
-/** In walk order, none below another. */
-function topmost(paths: readonly WorkspacePath[]): WorkspacePath[] {
-  const top: WorkspacePath[] = [];
-  for (const path of paths.toSorted(comparePaths)) {
-    const last = top.at(-1);
-    if (last === undefined || !isWithin(path, last)) top.push(path);
-  }
-  return top;
 }
 
 function isGitignore(path: string): boolean {

@@ -121,3 +121,13 @@ export function sameEntry(a: Entry, b: Entry): boolean {
   if (a.kind === 'directory') return b.kind === 'directory' && a.mode === b.mode;
   return b.kind === 'symlink' && a.target === b.target;
 }
+
+/** The paths in walk order, each once, and none that lies below another. */
+export function topmost(paths: readonly WorkspacePath[]): WorkspacePath[] {
+  const top: WorkspacePath[] = [];
+  for (const path of paths.toSorted(comparePaths)) {
+    const last = top.at(-1);
+    if (last === undefined || !isWithin(path, last)) top.push(path);
+  }
+  return top;
+}

@@ -62,6 +62,8 @@ test('every client message survives the wire', () => {
       stderrOffset: 0,
       tail: true,
     },
+    { type: 'pull', runId: undefined, contextKey: 'ab'.repeat(16), paths: ['a/b'] },
+    { type: 'pull', runId: 'r0123456789abcdef', contextKey: 'ab'.repeat(16), paths: [] },
     { type: 'signal', name: 'SIGUSR1' },
     { type: 'resize', columns: 132, rows: 50 },
     { type: 'stop', isForced: true },
@@ -123,6 +125,7 @@ test('every host message survives the wire', () => {
     },
     { type: 'change_set', manifestId, changes: 0, bytes: 0, ignored: undefined, problems: [] },
     { type: 'acknowledged' },
+    { type: 'pulled', changes: 1, bytes: 2, missing: ['x'], problems },
     { type: 'notice', code: 'x', message: 'y' },
   ];
   for (const message of messages)
