@@ -24,7 +24,7 @@ import type { WorkspacePath } from './entry.js';
 import type { FileAttributes } from './workspace-files.js';
 import { planMaterialize, timeOfChanged } from './materialize-plan.js';
 import type { MaterializeInput, MaterializePlan, WantedContent } from './materialize-plan.js';
-import { RACY_WINDOW_US } from './stat-signature.js';
+import { LONGEST_RACY_US, RACY_WINDOW_US } from './stat-signature.js';
 
 /** To hash this much takes longer than to wait until its signature proves something. */
 const LONG_READ_BYTES = 32 * 1024 * 1024;
@@ -131,7 +131,7 @@ export class Materializer {
     }
     rmSync(this.#options.stagingDirectory, { recursive: true, force: true });
     const racyUntilUs = this.#largeWrittenUs + RACY_WINDOW_US;
-    blockThread(Math.min(racyUntilUs - nowUs(), RACY_WINDOW_US));
+    blockThread(Math.min(racyUntilUs - nowUs(), LONGEST_RACY_US));
     return { table: this.leave(), filesWritten: this.#filesWritten, removed: this.#removed };
   }
 

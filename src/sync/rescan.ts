@@ -6,7 +6,7 @@ import { runInSlices } from '../util/slices.js';
 import type { EntryTable } from './entry-table.js';
 import type { Entry, Problem, WorkspacePath } from './entry.js';
 import { isProblem, readEntryInSteps } from './fresh-entry.js';
-import { RACY_WINDOW_US } from './stat-signature.js';
+import { LONGEST_RACY_US, RACY_WINDOW_US } from './stat-signature.js';
 import type { StatSignature } from './stat-signature.js';
 import { TableRewriter } from './table-rewriter.js';
 
@@ -131,5 +131,5 @@ export function racyForUs(table: EntryTable, row: number): number {
   const signature = table.signature(row);
   const newestUs = Math.max(signature?.mtimeUs ?? 0, signature?.ctimeUs ?? 0);
   const leftUs = newestUs + RACY_WINDOW_US - nowUs();
-  return leftUs > RACY_WINDOW_US ? 0 : leftUs;
+  return leftUs > LONGEST_RACY_US ? 0 : leftUs;
 }

@@ -22,6 +22,12 @@ export interface StatSignature {
 export const RACY_WINDOW_US = 20_000;
 
 /**
+ * The longest wait for times to leave the window: our clock shows whole milliseconds, so that of a file just
+ * written can be ahead of it. Times further ahead are not waited for: the clock was set back.
+ */
+export const LONGEST_RACY_US = RACY_WINDOW_US + 1000;
+
+/**
  * True when a later change could hide behind these times, as seen at `clockUs`. A ctime ahead of the
  * clock is racy, too: the clock was set back and may pass that moment again.
  */
