@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { loadEntryTable } from '../../../src/sync/entry-table-file.js';
 import type { Node, Tree } from '../../support/disk-tree.js';
 import { readTree } from '../../support/disk-tree.js';
 import {
@@ -61,6 +62,17 @@ describe('materialize', () => {
       const after = await rig.run(next);
       assert.equal(after.manifestId, next.manifestId, String(mtimeUs));
     }
+  });
+
+  test('a large file proves itself when the command starts, so that it need not be read after it', async () => {
+    using rig = new SlotRig();
+    using session = rig.open();
+    session.verify();
+    const next = rig.manifestOf(treeOf({ large: 'x'.repeat(33 * 1024 * 1024), small: 'x' }));
+    await rig.bring(session, next);
+    const index = loadEntryTable(path.join(rig.options.slotDirectory, 'index'));
+    const signature = index?.signature(index.indexOf('large'));
+    assert.equal(signature?.isRacy, false);
   });
 
   test('writes nothing where nothing changed: neither a file nor the index', async () => {
