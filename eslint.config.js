@@ -7,7 +7,7 @@ const layers = [
   ['config', 'store', 'trust'],
   ['sync'],
   ['protocol'],
-  ['transport', 'runtime'],
+  ['discovery', 'transport', 'runtime'],
   ['client', 'host'],
   ['cli'],
 ];
@@ -19,10 +19,12 @@ const packageHomes = {
   '@noble/curves': ['trust'],
   blake3: ['store'],
   '@napi-rs/blake-hash': ['store'],
+  '@lydell/node-pty': ['runtime'],
   micromatch: ['sync'],
   ignore: ['sync'],
   undici: ['client'],
   'jsonc-parser': ['config'],
+  'bonjour-service': ['discovery'],
 };
 
 const notBelow = (folder) =>

@@ -14,7 +14,7 @@ const at = (...parts) => path.join(root, ...parts);
  * Large packages that most starts never touch (each is required where it is first needed): files of
  * their own, so that nobody parses them for nothing. node-forge alone costs every start 20 ms.
  */
-const vendored = ['node-forge', 'micromatch', 'ignore'];
+const vendored = ['node-forge', 'micromatch', 'ignore', 'bonjour-service'];
 
 /** Commands and workers are entries of their own, loaded by path at run time. */
 const separateEntries = {
@@ -40,7 +40,7 @@ const separateEntries = {
 };
 
 const commands = readdirSync(at('src/cli/commands')).filter((name) => name.endsWith('.ts'));
-const workers = ['src/host/workspace-worker.ts'];
+const workers = ['src/host/workspace-worker.ts', 'src/runtime/terminal-keeper.ts'];
 const entry = (source, out) => ({ in: at(source), out });
 
 execFileSync(process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', at('tsconfig.json')], {
@@ -62,7 +62,7 @@ await build({
   mainFields: ['module', 'main'],
   target: 'node20.19',
   format: 'cjs',
-  external: ['blake3', '@napi-rs/blake-hash'],
+  external: ['blake3', '@napi-rs/blake-hash', '@lydell/node-pty'],
   supported: { 'dynamic-import': false },
   legalComments: 'eof',
   minifyWhitespace: true,
