@@ -3,6 +3,19 @@
  * all read this.
  */
 
+import { runCommands } from './run-commands.js';
+import {
+  common,
+  config,
+  help,
+  json,
+  pairing,
+  quiet,
+  stateDir,
+  target,
+  verbose,
+} from './shared-flags.js';
+
 export interface FlagSpec {
   /** Without the dashes. */
   readonly name: string;
@@ -35,7 +48,9 @@ export interface CommandSpec {
 }
 
 export type ModuleName =
+  | 'attach'
   | 'cache'
+  | 'cancel'
   | 'config'
   | 'context'
   | 'exec'
@@ -46,118 +61,29 @@ export type ModuleName =
   | 'host-status'
   | 'hosts'
   | 'init'
+  | 'logs'
   | 'pair'
   | 'ping'
+  | 'pull'
+  | 'runs'
   | 'version';
-
-const help: FlagSpec = { name: 'help', short: 'h', summary: 'Show this help' };
-const verbose: FlagSpec = {
-  name: 'verbose',
-  short: 'v',
-  summary: 'Say more: steps, times, causes',
-};
-const quiet: FlagSpec = { name: 'quiet', short: 'q', summary: 'Say nothing but errors' };
-const json: FlagSpec = { name: 'json', summary: 'Print JSON, errors included' };
-const common = [verbose, quiet, json, help];
-
-const host: FlagSpec = {
-  name: 'host',
-  value: 'HOST',
-  summary: 'The host: ADDR[:PORT] or the name of a paired one (also RMTX_HOST)',
-};
-const config: FlagSpec = {
-  name: 'config',
-  value: 'FILE',
-  summary: 'Use this config file instead of looking for .rmtx.json upward',
-};
-const target = [host, config];
-const stateDir: FlagSpec = {
-  name: 'state-dir',
-  value: 'DIR',
-  summary: 'Where the host keeps its state (also RMTX_STATE_DIR)',
-};
-const pairing: readonly FlagSpec[] = [
-  {
-    name: 'host',
-    value: 'ADDR',
-    summary: 'Where the host is: ADDR[:PORT], the port is 33221 if left out',
-  },
-  { name: 'fingerprint', value: 'F', summary: 'Pair only with the host that has this fingerprint' },
-  {
-    name: 'code',
-    value: 'CODE',
-    summary: 'The code that `rmtx host pair-code` prints there; - reads it from stdin',
-  },
-  {
-    name: 'label',
-    value: 'LABEL',
-    summary: 'What the host calls this client (default USER@MACHINE)',
-  },
-  config,
-];
 
 const none = { operands: '', minOperands: 0, maxOperands: 0 } as const;
 
 export const commandTable: readonly CommandSpec[] = [
-  {
-    name: 'exec',
-    module: 'exec',
-    summary: 'Run a command on the host, in this project',
-    operands: '[--] CMD [ARG…]',
-    minOperands: 1,
-    maxOperands: Infinity,
-    isWrapper: true,
-    flags: [
-      host,
-      config,
-      { name: 'cwd', value: 'DIR', summary: 'Run as if started in this directory' },
-      {
-        name: 'env',
-        value: 'K[=V]',
-        isList: true,
-        summary: 'Set a variable for the command; K alone takes the value from here (repeatable)',
-      },
-      {
-        name: 'timeout',
-        value: 'TIME',
-        kind: 'duration',
-        summary: 'End the command after this time, with exit code 124',
-      },
-      { name: 'no-stdin', short: 'n', summary: 'Give the command no stdin' },
-      { name: 'no-tty', summary: 'Give the command no terminal (this is the default)' },
-      { name: 'no-sync-back', summary: 'Leave what the command changed on the host' },
-      { name: 'dry-run', summary: 'Say what would be sent, and run nothing' },
-      {
-        name: 'allow-mass-delete',
-        summary: 'Apply a result here even where it deletes most of the project',
-      },
-      { name: 'label', value: 'TEXT', summary: 'A name for this run' },
-      { name: 'report', value: 'FILE', summary: 'Write what happened to this file, as JSON' },
-      ...common,
-    ],
-    details: [
-      'The command is sent as it is: nothing is split again or given to a shell. It starts in the',
-      "local working directory's place in the project. What it changed there is brought back.",
-      'Flags end at -- or at the first word that is no flag.',
-    ],
-    examples: [
-      'rmtx exec -- make -j',
-      'rmtx exec --timeout 15m npm test',
-      "rmtx exec -- sh -c 'cargo build && cargo test'",
-    ],
-  },
+  ...runCommands,
   {
     name: 'init',
     module: 'init',
     summary: 'Pair with a host and write .rmtx.json for this project',
     ...none,
-    flags: [...pairing, { name: 'yes', summary: 'Ask for no confirmation' }, ...common],
+    flags: [...pairing, { name: 'yes', summary: 'Never ask which host: one, or none' }, ...common],
     details: [
-      'Run `rmtx host pair-code` on the host: it prints the code and the address to use here. Nothing',
-      'is written unless pairing worked. Where a config exists, only this user’s .rmtx.local.json',
-      'gets the host.',
+      'Finds the hosts of this network, or takes the one that --host names. Run `rmtx host pair-code`',
+      'there: it prints the code to type here. Nothing is written unless pairing worked. Where a config',
+      'exists, only this user’s .rmtx.local.json gets the host.',
     ],
-    examples: ['rmtx init --host 192.168.1.42'],
+    examples: ['rmtx init', 'rmtx init --host 192.168.1.42'],
   },
   {
     name: 'pair',

@@ -10,7 +10,9 @@ import { renderError } from './report/error.js';
 import type { ErrorFormat } from './report/error.js';
 
 const modules: Readonly<Record<ModuleName, () => Promise<CommandModule>>> = {
+  attach: () => import('./commands/attach.js'),
   cache: () => import('./commands/cache.js'),
+  cancel: () => import('./commands/cancel.js'),
   config: () => import('./commands/config.js'),
   context: () => import('./commands/context.js'),
   exec: () => import('./commands/exec.js'),
@@ -21,8 +23,11 @@ const modules: Readonly<Record<ModuleName, () => Promise<CommandModule>>> = {
   'host-status': () => import('./commands/host-status.js'),
   hosts: () => import('./commands/hosts.js'),
   init: () => import('./commands/init.js'),
+  logs: () => import('./commands/logs.js'),
   pair: () => import('./commands/pair.js'),
   ping: () => import('./commands/ping.js'),
+  pull: () => import('./commands/pull.js'),
+  runs: () => import('./commands/runs.js'),
   version: () => import('./commands/version.js'),
 };
 

@@ -3,62 +3,108 @@ import os from 'node:os';
 import { openClientHome } from '../client/home.js';
 import { pairWithHost } from '../client/pair.js';
 import type { PairedHost } from '../client/pair.js';
+import type { DiscoverySettings } from '../config/resolved-config.js';
+import type { DiscoveredHost } from '../discovery/sightings.js';
 import { RmtxError, isRmtxError } from '../errors.js';
+import { formatAddress } from '../transport/address.js';
 import { parseFingerprint } from '../trust/fingerprint.js';
+import type { Fingerprint } from '../trust/fingerprint.js';
 import { parsePairingCode } from '../trust/pairing-code.js';
+import type { PairingCode } from '../trust/pairing-code.js';
 import { printable } from '../util/printable.js';
 import type { FlagValues } from './arguments.js';
+import { findHostToPair } from './find-host.js';
 import { askLine, readLineFromStdin } from './prompt.js';
+import { serviceOf } from './service-flag.js';
 
 export interface PairingTarget {
-  /** As it was given: `ADDR[:PORT]`. */
-  readonly address: string;
+  /** `ADDR[:PORT]` as it was given, or what discovery knows; best first. */
+  readonly addresses: readonly string[];
   /** Another key than this one is refused. */
-  readonly fingerprint?: string | undefined;
+  readonly fingerprint: Fingerprint | undefined;
+  /** The host that was found and chosen. */
+  readonly found?: DiscoveredHost;
+  /** The service it was found under. */
+  readonly service?: string;
+  /** What `--code` gives; undefined where the person is asked. */
+  readonly code: PairingCode | typeof FROM_STDIN | undefined;
+}
+
+const FROM_STDIN = '-';
+
+/** What a config says, for where the flags say nothing. */
+export interface PairingFallback {
+  readonly address: string | undefined;
+  /** The key that has to answer. */
+  readonly fingerprint: string | undefined;
+  /** The key that is preferred where several hosts are found. */
+  readonly usual?: string | undefined;
+  readonly discovery: DiscoverySettings;
 }
 
 /**
- * The address from `--host` or RMTX_HOST, else the one a config gives. Throws ERR_RMTX_HOST_NOT_SET
- * where there is none: nothing finds hosts by itself.
+ * The address from `--host` or RMTX_HOST, else the one a config gives, else a host that is found on the
+ * network. Throws ERR_RMTX_HOST_NOT_SET where there is none; a code or fingerprint that cannot be right
+ * is refused before anybody looks for anything.
  */
-export function pairingTarget(
+export async function pairingTarget(
   flags: FlagValues,
-  fallback?: { readonly address: string | undefined; readonly fingerprint: string | undefined },
-): PairingTarget {
-  const address = flags.text('host') ?? (process.env['RMTX_HOST'] || fallback?.address);
-  if (address === undefined)
+  fallback: PairingFallback,
+): Promise<PairingTarget> {
+  const code = givenCode(flags);
+  const pin = flags.text('fingerprint') ?? fallback.fingerprint;
+  const fingerprint = pin === undefined ? undefined : parseFingerprint(pin);
+  const asksToLook = flags.has('select') || flags.has('service');
+  if (flags.has('host') && asksToLook)
+    throw new RmtxError(
+      'ERR_RMTX_BAD_FLAG',
+      '--host says which host it is: nothing is looked for',
+      {
+        hint: 'leave out --host, or --select and --service',
+      },
+    );
+  const named = flags.text('host') ?? (process.env['RMTX_HOST'] || undefined);
+  const address = named ?? (asksToLook ? undefined : fallback.address);
+  if (address !== undefined) return { addresses: [address], fingerprint, code };
+  if (!fallback.discovery.isEnabled)
     throw new RmtxError('ERR_RMTX_HOST_NOT_SET', 'which host to pair with is not known', {
-      hint: 'run rmtx host pair-code on the host, then give its address here with --host ADDR',
+      hint: 'discovery is off in the config: say where the host is with --host ADDR',
     });
-  return { address, fingerprint: flags.text('fingerprint') ?? fallback?.fingerprint };
+  const { discovery, usual } = fallback;
+  const found = await findHostToPair(flags, { discovery, fingerprint, usual });
+  const service = serviceOf(flags, discovery.service);
+  return { addresses: found.addresses.map(formatAddress), fingerprint, found, service, code };
 }
 
-/** Pairs; a code or fingerprint that cannot be right is refused before anything is dialled. */
 export function pairAt(target: PairingTarget, flags: FlagValues): Promise<PairedHost> {
-  const given = flags.text('code');
-  const code = given === undefined || given === '-' ? given : parsePairingCode(given);
-  const { address, fingerprint } = target;
+  const { addresses, fingerprint, found, code } = target;
   return pairWithHost({
     home: openClientHome(),
-    address,
-    fingerprint: fingerprint === undefined ? undefined : parseFingerprint(fingerprint),
+    addresses,
+    fingerprint,
+    identityPrefix: found?.identityPrefix,
     label: flags.text('label') ?? defaultLabel(),
-    askCode: (host) => codeFor(host.address, code),
+    askCode: (host) => codeFor(found?.name ?? host.address, code),
   });
 }
 
-function codeFor(address: string, code: string | undefined): Promise<string> {
-  if (code === undefined) return askForCode(address);
-  return code === '-' ? readLineFromStdin('the pairing code') : Promise.resolve(code);
+function givenCode(flags: FlagValues): PairingTarget['code'] {
+  const given = flags.text('code');
+  return given === undefined || given === FROM_STDIN ? given : parsePairingCode(given);
+}
+
+function codeFor(host: string, code: PairingTarget['code']): Promise<string> {
+  if (code === undefined) return askForCode(host);
+  return code === FROM_STDIN ? readLineFromStdin('the pairing code') : Promise.resolve(code);
 }
 
 /** A person's typing errors: so many, then it is something else. */
 const MAX_TYPING_ERRORS = 5;
 
 /** Asks again where the check digit says that it was mistyped: that costs no try at the host. */
-async function askForCode(address: string): Promise<string> {
+async function askForCode(host: string): Promise<string> {
   process.stderr.write(
-    `rmtx: ${printable(address)} has to show a code: run rmtx host pair-code there if it does not\n`,
+    `rmtx: ${printable(host)} has to show a code: run rmtx host pair-code there if it does not\n`,
   );
   for (let errors = 0; ; errors++) {
     const code = await askLine({

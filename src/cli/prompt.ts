@@ -38,6 +38,13 @@ export async function askLine(question: Question): Promise<string> {
   }
 }
 
+/** Whether {@link askLine} has somebody to ask. */
+export function canAsk(): boolean {
+  const terminal = openTerminal();
+  terminal?.close();
+  return terminal !== undefined;
+}
+
 /**
  * The first line without its line end, or undefined where the stream ends before any text. The stream
  * is of no use afterwards: what came with the line is lost.

@@ -9,15 +9,20 @@ import type { Invocation } from './arguments.js';
 import { renderError } from './report/error.js';
 import { recoveryLines } from './report/recovery-text.js';
 
+/** Those that send a project, or write to it. */
+function changesProject(name: string): boolean {
+  return name === 'exec' || name === 'attach';
+}
+
 /**
- * Finishes what a killed run left half-applied, and says so. A failure stops `exec`, which would work on
+ * Finishes what a killed run left half-applied, and says so. A failure stops what would work on
  * half-applied files; other commands only say it and go on.
  */
 export async function recover({ command, flags }: Invocation): Promise<void> {
   const { directory } = openClientHome();
   try {
     const reports = await recoverInterrupted(directory);
-    if (command.name === 'exec') refuseHalfApplied(reports);
+    if (changesProject(command.name)) refuseHalfApplied(reports);
     if (flags.has('quiet')) return;
     for (const report of reports) {
       const conflicts = report.conflicts.map((conflict) => ({
@@ -27,7 +32,7 @@ export async function recover({ command, flags }: Invocation): Promise<void> {
       for (const line of recoveryLines({ ...report, conflicts })) process.stderr.write(`${line}\n`);
     }
   } catch (error) {
-    if (command.name === 'exec') throw error;
+    if (changesProject(command.name)) throw error;
     process.stderr.write(renderError(error, { isJson: flags.has('json'), isVerbose: false }));
   }
 }

@@ -1,6 +1,6 @@
 /** Reaching the host: choose, dial, prove both identities, greet. */
 import type { Duplex } from 'node:stream';
-import { RmtxError } from '../errors.js';
+import { RmtxError, isRmtxError } from '../errors.js';
 import { encodeClientMessage } from '../protocol/client-message-codec.js';
 import { PeerConnection } from '../protocol/connection.js';
 import { badMessage } from '../protocol/fields.js';
@@ -93,6 +93,15 @@ export interface HostConnection {
   send(message: ClientMessage): void;
   /** Rejects where the host refused. */
   readonly welcome: Promise<{ readonly name: string; readonly clockOffsetUs: number }>;
+  /** Aborted when the connection broke: what then waits on this side of it need not go on waiting. */
+  readonly lost: AbortSignal;
+}
+
+/** True for what may pass by itself: a connection that broke, or could not be made. */
+export function isConnectionLoss(error: unknown): error is RmtxError {
+  return (
+    isRmtxError(error) && error.family === 'connection' && error.code !== 'ERR_RMTX_HOST_NOT_SET'
+  );
 }
 
 /** Below this a difference of the clocks is only the way there and back. */
@@ -127,6 +136,10 @@ export async function connectForRun(options: {
     return { name: message.name, clockOffsetUs: isReal ? Math.round(offset) : 0 };
   });
   welcome.catch(() => undefined);
+  const lost = new AbortController();
+  void connection.closed.then(({ error }) => {
+    if (error === undefined || isConnectionLoss(error)) lost.abort();
+  });
   return {
     connection,
     inbox,
@@ -134,6 +147,7 @@ export async function connectForRun(options: {
     fingerprint: dialed.peerFingerprint,
     send,
     welcome,
+    lost: lost.signal,
   };
 }
 

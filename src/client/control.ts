@@ -151,9 +151,11 @@ function currentKey({ config }: HostTarget): string {
   return contextKey(config.projectRoot, config.contextName);
 }
 
-type Call = (method: 'GET' | 'POST', path: string, body?: object) => Promise<Fields>;
+/** One request; throws what the host answers where it refuses. */
+export type Call = (method: 'GET' | 'POST', path: string, body?: object) => Promise<Fields>;
 
-async function withHost<T>(
+/** Connects for as many requests as `use` makes. */
+export async function withHost<T>(
   target: HostTarget,
   use: (call: Call, dialed: DialedHost) => Promise<T>,
 ): Promise<T> {

@@ -60,6 +60,28 @@ export function chooseHost(options: ChooseHostOptions): HostChoice {
   return byPin(known, configPin);
 }
 
+/**
+ * The host that has a run: the one that `--host` or RMTX_HOST names; else the one that was seen to have it,
+ * wherever it is by now; else whichever a command here means.
+ */
+export function chooseHostOfRun(
+  options: ChooseHostOptions,
+  seen: { readonly fingerprint: Fingerprint; readonly address: string } | undefined,
+): HostChoice {
+  const env = options.env ?? process.env;
+  const explicit = options.named ?? nonEmpty(env['RMTX_HOST']);
+  if (explicit !== undefined || seen === undefined) return chooseHost(options);
+  const known = listKnownHosts(hostsDirectory(options.home), {
+    log: options.warn ?? (() => undefined),
+  });
+  const host = known.find(({ fingerprint }) => fingerprint === seen.fingerprint);
+  if (host === undefined) throw notPaired('this machine is not paired with the host of the run');
+  const { addresses, ...choice } = fromKnown(host, 'the host that has the run');
+  const last = parseAddress(seen.address);
+  const others = addresses.filter((address) => formatAddress(address) !== seen.address);
+  return { ...choice, addresses: [last, ...others] };
+}
+
 function byPin(known: readonly KnownHost[], pin: Fingerprint | undefined): HostChoice {
   if (pin !== undefined) {
     const host = known.find((candidate) => candidate.fingerprint === pin);

@@ -2,7 +2,9 @@
 import { RmtxError } from '../errors.js';
 import { ALPN_PAIRING } from '../protocol/messages.js';
 import { parseAddress } from '../transport/address.js';
-import type { Fingerprint } from '../trust/fingerprint.js';
+import type { Address } from '../transport/address.js';
+import { fingerprintId } from '../trust/fingerprint.js';
+import type { Fingerprint, PeerId } from '../trust/fingerprint.js';
 import { loadOrCreateIdentity } from '../trust/identity.js';
 import type { Identity } from '../trust/identity.js';
 import { saveKnownHost } from '../trust/known-hosts.js';
@@ -16,14 +18,19 @@ import {
 import type { PairingChannel } from '../trust/pairing-exchange.js';
 import { dialAddress } from './connect.js';
 import type { DialedHost } from './connect.js';
+import { raceDials } from './dial-race.js';
+import { addressesOf } from './discovered-addresses.js';
 import { hostsDirectory, identityDirectory } from './home.js';
 import type { ClientHome } from './home.js';
 
 export interface PairRequest {
   readonly home: ClientHome;
-  readonly address: string;
+  /** Where it is, best first; the first that answers as the right machine counts. */
+  readonly addresses: readonly string[];
   /** An extra pin, known from elsewhere. */
   readonly fingerprint: Fingerprint | undefined;
+  /** What the host that was chosen from a list says of its identity: another machine is not asked. */
+  readonly identityPrefix?: PeerId | undefined;
   readonly label: string;
   /** Called once the host has been reached; resolves with the code as typed. */
   readonly askCode: (host: { readonly address: string }) => Promise<string>;
@@ -40,23 +47,26 @@ export interface PairedHost {
  * may take their time; nothing is remembered unless the whole exchange succeeded on both sides.
  */
 export async function pairWithHost(request: PairRequest): Promise<PairedHost> {
-  const address = parseAddress(request.address);
   const identity = loadOrCreateIdentity(identityDirectory(request.home));
-  const dial = () =>
-    dialAddress({
-      address,
-      identity,
-      alpn: ALPN_PAIRING,
-      pins: request.fingerprint === undefined ? undefined : [request.fingerprint],
-    });
-  const first = await dial();
+  const dial = async (address: Address, abortSignal?: AbortSignal): Promise<DialedHost> => {
+    const pins = request.fingerprint === undefined ? undefined : [request.fingerprint];
+    const dialed = await dialAddress({ address, identity, alpn: ALPN_PAIRING, pins, abortSignal });
+    if ([undefined, fingerprintId(dialed.peerFingerprint)].includes(request.identityPrefix))
+      return dialed;
+    dialed.socket.destroy();
+    throw notTheChosen(dialed.address);
+  };
+  const remembered = request.addresses.map((address) => parseAddress(address));
+  const pins = request.fingerprint === undefined ? [] : [request.fingerprint];
+  const addresses = () => addressesOf({ remembered, pins, lookAround: undefined });
+  const first = await raceDials({ addresses, dial });
   try {
     await askToPair(pairingChannel(first, identity), { label: request.label });
   } finally {
     first.socket.destroy();
   }
   const code = parsePairingCode(await request.askCode({ address: first.address }));
-  const second = await dial();
+  const second = await dial(parseAddress(first.address));
   try {
     if (second.peerFingerprint !== first.peerFingerprint)
       throw new RmtxError(
@@ -78,6 +88,14 @@ export async function pairWithHost(request: PairRequest): Promise<PairedHost> {
   } finally {
     second.socket.destroy();
   }
+}
+
+function notTheChosen(address: string): RmtxError {
+  return new RmtxError(
+    'ERR_RMTX_FINGERPRINT_MISMATCH',
+    `the machine at ${address} is not the host that was found there`,
+    { hint: 'run it again; if it stays so, name the host with --host ADDR and --fingerprint' },
+  );
 }
 
 /** What binds the exchange to this very connection. */

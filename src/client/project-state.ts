@@ -1,11 +1,11 @@
 /** What the client remembers between two runs of one project. */
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { isRmtxError } from '../errors.js';
 import { EntryTable } from '../sync/entry-table.js';
 import { loadEntryTable, saveEntryTable } from '../sync/entry-table-file.js';
 import type { ManifestId } from '../sync/entry.js';
-import { loadScanState, saveScanState } from '../sync/scan-state.js';
+import { INDEX_FILE, loadScanState, saveScanState } from '../sync/scan-state.js';
 import type { ScanState } from '../sync/scan-state.js';
 import type { Fingerprint } from '../trust/fingerprint.js';
 import { PRIVATE_DIRECTORY_MODE, writeFileAtomic } from '../util/atomic-file.js';
@@ -16,6 +16,14 @@ import type { ClientHome } from './home.js';
 export interface BaseKey {
   readonly fingerprint: Fingerprint;
   readonly slot: number;
+}
+
+export interface AgreedBase {
+  readonly key: BaseKey;
+  /** Undefined: nothing is agreed on, and the next run sends everything. */
+  readonly base: EntryTable | undefined;
+  /** What was agreed on before, where the host may have gone back to that. */
+  readonly former?: EntryTable | undefined;
 }
 
 /** Holds the project's path, so that what is remembered of a folder that is gone can go, too. */
@@ -41,28 +49,54 @@ export class ProjectState {
   base(key: BaseKey, id: ManifestId): EntryTable | undefined {
     if (this.lastScan?.table.manifestId === id) return this.lastScan.table;
     if (EntryTable.empty.manifestId === id) return EntryTable.empty;
-    const kept = unlessCorrupt(() => loadEntryTable(this.#baseFile(key)));
-    return kept?.manifestId === id ? kept : undefined;
+    return [this.#baseFile(key), this.#formerBaseFile(key)]
+      .map((file) => unlessCorrupt(() => loadEntryTable(file)))
+      .find((kept) => kept?.manifestId === id);
+  }
+
+  /** Where this table lies on disk already, as far as this process knows. */
+  fileOf(table: EntryTable): string | undefined {
+    return table === this.lastScan?.table ? path.join(this.directory, INDEX_FILE) : undefined;
   }
 
   /** Remembers a scan, and what the host has now where that is something else (conflicts, refusals). */
-  save(
-    scan: ScanState,
-    agreed: { readonly key: BaseKey; readonly base: EntryTable | undefined },
-  ): void {
+  save(scan: ScanState, agreed: AgreedBase): void {
     const last = this.lastScan;
     const isSame =
       scan.table === last?.table && scan.rules === last.rules && scan.leftOut === last.leftOut;
     if (!isSame) saveScanState(this.directory, scan, last);
-    const file = this.#baseFile(agreed.key);
-    if (agreed.base === undefined || agreed.base.manifestId === scan.table.manifestId)
-      rmSync(file, { force: true });
-    else saveEntryTable(file, agreed.base);
+    this.#saveBases(agreed, scan.table);
+  }
+
+  /** Remembers what the host has of a run that others may have overtaken here: the last scan stays theirs. */
+  saveBases(agreed: AgreedBase): void {
+    this.#saveBases(agreed, this.lastScan?.table);
+  }
+
+  /** Whether a scan was saved after this time: another run has come since. */
+  isNewerThan(time: Date): boolean {
+    const stats = statSync(path.join(this.directory, INDEX_FILE), { throwIfNoEntry: false });
+    return stats !== undefined && stats.mtimeMs > time.getTime();
   }
 
   /** For copies of files that change while they are sent. */
   get snapshotDirectory(): string {
     return path.join(this.directory, 'snapshots');
+  }
+
+  /** What the last scan holds needs no file of its own. */
+  #saveBases({ key, base, former }: AgreedBase, last: EntryTable | undefined): void {
+    for (const [file, table] of [
+      [this.#baseFile(key), base],
+      [this.#formerBaseFile(key), former],
+    ] as const)
+      if (table === undefined || table.manifestId === last?.manifestId)
+        rmSync(file, { force: true });
+      else saveEntryTable(file, table);
+  }
+
+  #formerBaseFile(key: BaseKey): string {
+    return `${this.#baseFile(key)}-former`;
   }
 
   #baseFile({ fingerprint, slot }: BaseKey): string {

@@ -1,38 +1,35 @@
 /** The way home: the host's change set, compared, fetched, applied, and agreed on. */
-import { BlobReceiver } from '../protocol/blob-receiver.js';
 import type { BlobSink } from '../protocol/blob-receiver.js';
-import { badMessage } from '../protocol/fields.js';
-import { CHANNEL } from '../protocol/messages.js';
-import type { HostMessage, IgnoredLeftovers } from '../protocol/messages.js';
-import { ChangeDecoder } from '../sync/change-codec.js';
+import type { IgnoredLeftovers } from '../protocol/messages.js';
+import type { Digest } from '../store/digest.js';
 import type { EntryTable } from '../sync/entry-table.js';
 import type { ManifestChange, Problem } from '../sync/entry.js';
 import { settleRacy } from '../sync/rescan.js';
+import type { RuleSources } from '../sync/rule-sources.js';
 import { SyncRules } from '../sync/rules.js';
-import type { ScanResult } from '../sync/scan.js';
 import { TableMerger } from '../sync/table-changes.js';
-
 import type { AnchoredRoot } from '../util/safe-path.js';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { applyChangeSet, describeConflict } from './apply.js';
 import type { ApplyReport } from './apply.js';
-import type { HostConnection } from './connect.js';
-import type { BaseKey, ProjectState } from './project-state.js';
+import type { HostedRun } from './hosted-run.js';
+import type { WantedBlob } from './apply/stage.js';
+import type { Results } from './visit.js';
 
 export interface HomeOptions {
-  readonly host: HostConnection;
+  readonly run: HostedRun;
   readonly root: AnchoredRoot;
-  readonly state: ProjectState;
-  /** The workspace that the manifest is agreed on with. */
-  readonly agreed: BaseKey;
-  readonly runId: string;
+  /** What the client remembers of this project. */
+  readonly stateDirectory: string;
   /** As the run saw the project. */
-  readonly scan: ScanResult;
-  /** False: whatever the command changed stays there and is dropped. */
-  readonly isWanted: boolean;
+  readonly scan: { readonly table: EntryTable; readonly rules: RuleSources };
   readonly allowMassDelete: boolean;
   readonly clientHome: string;
   readonly onProgress: (done: number, total: number) => void;
+  /**
+   * Told, once the host has heard of it, what the project is now and what the host has (undefined: nothing
+   * that both know).
+   */
+  readonly onSettled: (table: EntryTable, base: EntryTable | undefined) => void;
 }
 
 export interface HomeReport {
@@ -51,39 +48,20 @@ export interface HomeReport {
   readonly bytes: number;
 }
 
-type ChangeSet = Extract<HostMessage, { type: 'change_set' }>;
-
-/** They are held in memory, 500 bytes each, and a host that lies could go on for ever. */
-const MAX_CHANGES = 1_000_000;
-const MAX_CHANGE_BYTES = 128 * 1024 * 1024;
-
 /**
  * Brings home what the command changed and agrees with the host on the next base. After an error the
  * project is as it was, or a recovery finishes it.
  */
 export async function bringChangesHome(options: HomeOptions): Promise<HomeReport> {
-  const { host, state, scan, agreed } = options;
-  const changeSet = await host.inbox.next('change_set');
-  const changes = changeSet.changes === 0 ? [] : await receiveChanges(host, changeSet.changes);
-  if (!options.isWanted) {
-    if (changeSet.changes > 0) host.connection.openSend(CHANNEL.resultRequests).end();
-    await settle(host, 'discard');
-    state.save(scan, { key: agreed, base: scan.table });
-    return { ...NOTHING, problems: changeSet.problems, ignored: changeSet.ignored };
-  }
-  const fetcher = new Fetcher(options, changeSet.changes > 0 ? changeSet : undefined);
+  const { run, root } = options;
+  const results = await run.during((visit) => visit.results());
+  if (results === undefined) return { ...NOTHING, problems: [], ignored: undefined };
+  const { changeSet, changes } = results;
+  const fetcher = new Fetcher(options);
   const applied = await apply(options, changes, fetcher);
-  fetcher.end();
-  await settle(host, 'applied');
-  const table = await settleRacy({ root: options.root }, applied.table);
-  const base = baseAfter(options, changes, changeSet);
-  state.save(
-    { ...scan, table },
-    {
-      key: agreed,
-      base,
-    },
-  );
+  await run.settle('applied');
+  const table = await settleRacy({ root }, applied.table);
+  options.onSettled(table, baseAfter(options, results));
   return {
     changed: applied.changed,
     deleted: applied.deleted,
@@ -102,6 +80,15 @@ export async function bringChangesHome(options: HomeOptions): Promise<HomeReport
   };
 }
 
+/** Whatever the command changed stays there and is dropped. */
+export async function leaveChangesThere(run: HostedRun): Promise<HomeReport> {
+  const changeSet = await run.during((visit) =>
+    visit.isOver ? Promise.resolve(undefined) : visit.announcement(),
+  );
+  if (changeSet !== undefined) await run.settle('discard');
+  return { ...NOTHING, problems: changeSet?.problems ?? [], ignored: changeSet?.ignored };
+}
+
 const NOTHING = {
   changed: [],
   deleted: [],
@@ -110,37 +97,17 @@ const NOTHING = {
   bytes: 0,
 } as const;
 
-/** Exactly as many as were announced. */
-async function receiveChanges(host: HostConnection, announced: number): Promise<ManifestChange[]> {
-  if (announced > MAX_CHANGES)
-    throw badMessage(`${announced} changes, where at most ${MAX_CHANGES} can be brought home`);
-  const decoder = new ChangeDecoder();
-  const changes: ManifestChange[] = [];
-  let bytes = 0;
-  for await (const piece of host.connection.openReceive(CHANNEL.changes)) {
-    bytes += piece.length;
-    if (bytes > MAX_CHANGE_BYTES) throw badMessage('a change set of too many bytes');
-    for (const change of decoder.push(piece)) changes.push(change);
-    if (changes.length > announced)
-      throw badMessage(`more than the ${announced} changes announced`);
-  }
-  decoder.end();
-  if (changes.length < announced)
-    throw badMessage(`${changes.length} changes instead of the ${announced} announced`);
-  return changes;
-}
-
 function apply(
   options: HomeOptions,
   changes: readonly ManifestChange[],
   fetcher: Fetcher,
 ): Promise<ApplyReport> {
-  const { root, scan, runId, clientHome, state, allowMassDelete } = options;
+  const { root, scan, run, clientHome, stateDirectory, allowMassDelete } = options;
   return applyChangeSet({
     root,
     clientHome,
-    stateDirectory: state.directory,
-    runId,
+    stateDirectory,
+    runId: run.id,
     table: scan.table,
     rules: new SyncRules(scan.rules),
     allowMassDelete,
@@ -149,21 +116,12 @@ function apply(
   });
 }
 
-async function settle(host: HostConnection, type: 'applied' | 'discard'): Promise<void> {
-  host.send({ type });
-  await host.inbox.next('acknowledged');
-}
-
 /**
  * What the host has from now on. Conflicts and refusals make it differ from what is here; the next run
  * then sends the difference. Where the host's own idea of it differs from ours, nothing is agreed on,
  * and the next run sends everything.
  */
-function baseAfter(
-  { scan }: HomeOptions,
-  changes: readonly ManifestChange[],
-  changeSet: ChangeSet,
-): EntryTable | undefined {
+function baseAfter({ scan }: HomeOptions, { changeSet, changes }: Results): EntryTable | undefined {
   if (changes.length === 0) return scan.table;
   const rules = new SyncRules(scan.rules);
   const merger = new TableMerger(scan.table);
@@ -179,54 +137,51 @@ function isInManifest(rules: SyncRules, change: ManifestChange): boolean {
   return rules.isInManifest(path, { isDirectory: kind === 'directory' });
 }
 
-/** Fetches blobs of the result, in as many calls as the apply makes; then tells the host that it is over. */
+/** Fetches blobs of the result; where the connection breaks, the next one gets what is still missing. */
 class Fetcher {
   bytes = 0;
   readonly #options: HomeOptions;
-  readonly #changeSet: ChangeSet | undefined;
   #isUsed = false;
 
-  constructor(options: HomeOptions, changeSet: ChangeSet | undefined) {
+  constructor(options: HomeOptions) {
     this.#options = options;
-    this.#changeSet = changeSet;
   }
 
-  async fetch(
-    wanted: readonly {
-      readonly digest: Parameters<BlobReceiver['want']>[0];
-      readonly size: number;
-    }[],
-    sink: BlobSink,
-  ): Promise<void> {
+  async fetch(wanted: readonly WantedBlob[], sink: BlobSink): Promise<void> {
     if (wanted.length === 0) return;
     if (this.#isUsed) throw new Error('Internal error: the results are fetched in one round');
     this.#isUsed = true;
-    const { connection } = this.#options.host;
-    const requests = connection.openSend(CHANNEL.resultRequests);
-    using receiver = new BlobReceiver(sink);
-    for (const { digest, size } of wanted) receiver.want(digest, size);
-    receiver.endRound();
+    const { run, onProgress } = this.#options;
+    const missing = new Map(wanted.map((blob) => [blob.digest, blob]));
     const total = wanted.reduce((sum, { size }) => sum + size, 0);
-    // Not awaited: requests drain as data is consumed, and waiting would hold up the data.
-    const sendRequests = (): void => {
-      const bytes = receiver.takeRequests();
-      if (bytes !== undefined) void requests.write(bytes);
-      if (receiver.isRoundOver) requests.end();
-    };
-    sendRequests();
-    await connection
-      .openReceive(CHANNEL.resultBlobs, { windowBytes: 4 * 1024 * 1024 })
-      .onData(async (piece) => {
-        this.bytes += piece.length;
-        this.#options.onProgress(Math.min(this.bytes, total), total);
-        receiver.push(piece);
-        while (receiver.work()) await nextTurn();
-        sendRequests();
+    await run.during(async (visit) => {
+      // Cut after the last byte and before the word that it was the last.
+      if (missing.size === 0) return;
+      await visit.fetch([...missing.values()], settling(sink, missing), (byteCount) => {
+        this.bytes += byteCount;
+        onProgress(Math.min(this.bytes, total), total);
       });
+    });
   }
+}
 
-  end(): void {
-    if (this.#isUsed || this.#changeSet === undefined) return;
-    this.#options.host.connection.openSend(CHANNEL.resultRequests).end();
-  }
+/** The sink; what it has got, or never will, is taken out of `missing`. */
+function settling(sink: BlobSink, missing: Map<Digest, WantedBlob>): BlobSink {
+  return {
+    basis: (digest, size) => sink.basis(digest, size),
+    createLarge: (digest, size) => sink.createLarge(digest, size),
+    unfinished: (digest, path) => sink.unfinished?.(digest, path),
+    small: (digest, bytes) => {
+      sink.small(digest, bytes);
+      missing.delete(digest);
+    },
+    large: (digest, path) => {
+      sink.large(digest, path);
+      missing.delete(digest);
+    },
+    gone: (digest) => {
+      sink.gone(digest);
+      missing.delete(digest);
+    },
+  };
 }

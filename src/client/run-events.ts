@@ -1,6 +1,7 @@
 /** What happens during a run, as data; `cli/report` words it. */
 import type { Readable, Writable } from 'node:stream';
-import type { IgnoredLeftovers } from '../protocol/messages.js';
+import type { IgnoredLeftovers, RunState } from '../protocol/messages.js';
+import type { LocalTerminal } from './terminal.js';
 
 export type RunStep = 'scan' | 'connect' | 'upload' | 'run' | 'sync-back';
 
@@ -33,8 +34,8 @@ export type RunEvent =
       readonly code: string;
       readonly message: string;
       readonly hint?: string;
-      /** A warning is shown unless `-q`; an info only on a terminal or with `-v`. */
-      readonly level: 'info' | 'warning';
+      /** A warning is shown unless `-q`; an info only on a terminal or with `-v`, a detail only with `-v`. */
+      readonly level: 'detail' | 'info' | 'warning';
     }
   | {
       readonly type: 'run';
@@ -44,6 +45,15 @@ export type RunEvent =
       readonly workspace: string;
       readonly isCold: boolean;
       readonly slot: number;
+    }
+  | {
+      /** In the place of `run` for whoever came back to one. */
+      readonly type: 'attached';
+      readonly runId: string;
+      readonly host: string;
+      readonly address: string;
+      readonly state: RunState;
+      readonly command: readonly string[];
     }
   | {
       readonly type: 'output';
@@ -97,4 +107,6 @@ export interface RunSinks {
   readonly stderr?: Writable;
   /** Absent: the command's stdin is at its end from the start. */
   readonly stdin?: Readable;
+  /** Lent to the command while it runs; its two ends are `stdin` and `stdout` then. */
+  readonly terminal?: LocalTerminal;
 }

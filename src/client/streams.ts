@@ -1,48 +1,188 @@
-/** The command's three streams, between the connection's channels and ours. */
-import type { Readable, Writable } from 'node:stream';
-import type { ReceiveChannel, SendChannel } from '../protocol/connection.js';
-import { drained } from '../util/drained.js';
-
 /**
- * Writes everything that arrives to `target`, never faster than it takes it; a target that is closed
- * makes the command's end see a closed pipe. Resolves at the end of the stream, all bytes handed over.
+ * The command's three streams, between ours and the channels of whatever connection there is: each byte is
+ * handed over once, however often the connection breaks.
  */
-export async function forwardOutput(channel: ReceiveChannel, target: Writable): Promise<void> {
-  const broken = new AbortController();
-  const breaks = (): void => {
-    broken.abort();
-    channel.cancel();
-  };
-  target.on('error', breaks);
-  try {
-    for await (const piece of channel) {
-      if (broken.signal.aborted) break;
-      if (!target.write(piece)) await drained(target);
+import type { Writable } from 'node:stream';
+import { CHANNEL } from '../protocol/messages.js';
+import { drained } from '../util/drained.js';
+import { orAborted } from '../util/or-aborted.js';
+import type { HostConnection } from './connect.js';
+import { InputFlow } from './input-flow.js';
+import type { RunSinks } from './run-events.js';
+
+export type OutputName = 'stdout' | 'stderr';
+
+/** By stream, a number of bytes. */
+export type OutputOffsets = Readonly<Record<OutputName, number>>;
+
+export interface RunStreamsOptions {
+  readonly sinks: RunSinks;
+  /** Where the output begins here. */
+  readonly offsets: OutputOffsets;
+  /** Told how far the output has been handed over for good. */
+  readonly onHandedOver?: (offsets: OutputOffsets) => void;
+}
+
+export class RunStreams {
+  readonly #stdout: OutputFlow;
+  readonly #stderr: OutputFlow;
+  readonly #input: InputFlow | undefined;
+
+  constructor({ sinks, offsets, onHandedOver }: RunStreamsOptions) {
+    const flow = (name: OutputName): OutputFlow =>
+      new OutputFlow({
+        name,
+        offset: offsets[name],
+        target: sinks[name] ?? eventsOf(name, sinks),
+        onHandedOver: () =>
+          onHandedOver?.({ stdout: this.#stdout.handedOver, stderr: this.#stderr.handedOver }),
+      });
+    this.#stdout = flow('stdout');
+    this.#stderr = flow('stderr');
+    this.#input = sinks.stdin === undefined ? undefined : new InputFlow(sinks.stdin);
+  }
+
+  /** What the next connection has to begin with. */
+  get offsets(): OutputOffsets {
+    return { stdout: this.#stdout.offset, stderr: this.#stderr.offset };
+  }
+
+  /** The host has nothing before these; gives how many bytes are missing of each. */
+  skipTo(offsets: OutputOffsets): OutputOffsets {
+    return {
+      stdout: this.#stdout.skipTo(offsets.stdout),
+      stderr: this.#stderr.skipTo(offsets.stderr),
+    };
+  }
+
+  /**
+   * Takes both output streams to their ends. Rejects where the connection breaks before; nothing of it is
+   * used any more then.
+   */
+  async receive(host: HostConnection): Promise<void> {
+    const both = [this.#stdout.receive(host), this.#stderr.receive(host)];
+    // Both have let go of the connection before it is anybody else's turn.
+    await Promise.allSettled(both);
+    await Promise.all(both);
+  }
+
+  /** Resolves when the operating system has everything that came. */
+  async flushed(): Promise<void> {
+    await Promise.all([this.#stdout.flushed(), this.#stderr.flushed()]);
+  }
+
+  /** Sends our stdin from this offset on. Throws BAD_MESSAGE where it is gone already. */
+  send(host: HostConnection, offset: number): void {
+    this.#input?.send(host, offset);
+  }
+
+  /** Nobody takes our stdin any more: it is let go, so that it holds nobody up. */
+  endInput(): void {
+    this.#input?.end();
+  }
+}
+
+/** Takes pieces of output; a promise means "not more, until it resolves". */
+type Take = (piece: Buffer, offset: number) => void | Promise<void>;
+
+interface OutputFlowOptions {
+  readonly name: OutputName;
+  readonly offset: number;
+  readonly target: Writable | Take;
+  readonly onHandedOver: () => void;
+}
+
+class OutputFlow {
+  readonly #options: OutputFlowOptions;
+  /** The next byte that is wanted from the host. */
+  offset: number;
+  /** What has left this process. */
+  handedOver: number;
+  /** Whoever read our stream has gone. */
+  readonly #closed = new AbortController();
+  /** Resolves when more may be taken; kept from one connection to the next. */
+  #room: Promise<void> | undefined;
+
+  constructor(options: OutputFlowOptions) {
+    this.#options = options;
+    this.offset = options.offset;
+    this.handedOver = options.offset;
+    const { target } = options;
+    // It stays: a late EPIPE of a stream that nobody listens to would end the process.
+    if (typeof target !== 'function') target.on('error', () => this.#closed.abort());
+  }
+
+  skipTo(offset: number): number {
+    const missing = Math.max(0, offset - this.offset);
+    this.offset = offset;
+    return missing;
+  }
+
+  /**
+   * Takes everything that comes, never faster than it can be handed over. A reader of ours that has gone
+   * makes the command see a closed pipe.
+   */
+  async receive(host: HostConnection): Promise<void> {
+    const channel = host.connection.openReceive(CHANNEL[this.#options.name]);
+    const close = (): void => channel.cancel();
+    const { signal: closed } = this.#closed;
+    if (closed.aborted) close();
+    closed.addEventListener('abort', close, { once: true });
+    try {
+      await this.#untilRoom(host);
+      for await (const piece of channel) {
+        if (closed.aborted) return;
+        this.#take(piece);
+        // What came and is not taken when the connection breaks is sent again.
+        if (this.#room !== undefined) await this.#untilRoom(host);
+      }
+    } finally {
+      closed.removeEventListener('abort', close);
     }
-    if (!broken.signal.aborted) await flushed(target);
-  } finally {
-    // A listener stays: a late EPIPE of a stream that nobody listens to would end the process.
-    target.on('error', () => undefined);
-    target.off('error', breaks);
+  }
+
+  async flushed(): Promise<void> {
+    const { target } = this.#options;
+    if (typeof target === 'function' || target.destroyed || this.#closed.signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      target.write('', () => resolve());
+      target.once('close', resolve);
+    });
+  }
+
+  #take(piece: Buffer): void {
+    const { target, onHandedOver } = this.#options;
+    const at = this.offset;
+    this.offset += piece.length;
+    const isOver = this.offset;
+    const done = (): void => {
+      this.handedOver = isOver;
+      onHandedOver();
+    };
+    if (typeof target === 'function') {
+      const taken = target(piece, at);
+      done();
+      this.#room = taken ?? undefined;
+      return;
+    }
+    const hasRoom = target.write(piece, (error) => {
+      if (!error) done();
+    });
+    if (!hasRoom) this.#room = drained(target);
+  }
+
+  /** Rejects where the connection breaks before there is room. */
+  async #untilRoom(host: HostConnection): Promise<void> {
+    if (this.#room === undefined) return;
+    const hasRoom = await orAborted(
+      this.#room.then(() => true),
+      host.lost,
+    );
+    if (hasRoom !== true) await host.inbox.ended;
+    this.#room = undefined;
   }
 }
 
-/** Sends our stdin to the command until either ends; then lets go of it, so that it holds nobody up. */
-export async function forwardInput(source: Readable, channel: SendChannel): Promise<void> {
-  void channel.cancelled.then(() => source.destroy());
-  try {
-    for await (const piece of source as AsyncIterable<Buffer>) await channel.write(piece);
-    channel.end();
-  } catch {
-    // The command closed its stdin, or the connection is gone: whoever watches those says so.
-  } finally {
-    source.destroy();
-  }
-}
-
-function flushed(target: Writable): Promise<void> {
-  return new Promise((resolve) => {
-    if (target.destroyed) resolve();
-    else target.write('', () => resolve());
-  });
+function eventsOf(stream: OutputName, sinks: RunSinks): Take {
+  return (bytes, offset) => sinks.onEvent({ type: 'output', stream, offset, bytes });
 }

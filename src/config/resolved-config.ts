@@ -24,6 +24,12 @@ export type ConfigOrigin =
   | { readonly kind: 'default' }
   | { readonly kind: 'file'; readonly file: string; readonly line: number };
 
+export interface DiscoverySettings {
+  readonly isEnabled: boolean;
+  readonly service: string;
+  readonly timeoutMs: number;
+}
+
 export interface ResolvedConfig {
   /** Real path. */
   readonly projectRoot: string;
@@ -35,11 +41,7 @@ export interface ResolvedConfig {
   readonly host: string | undefined;
   /** `sha256:` and 64 lower-case hex digits. */
   readonly hostFingerprint: string | undefined;
-  readonly discovery: {
-    readonly isEnabled: boolean;
-    readonly service: string;
-    readonly timeoutMs: number;
-  };
+  readonly discovery: DiscoverySettings;
   /** At least one, no path twice. */
   readonly mounts: readonly MountConfig[];
   readonly ignore: readonly string[];
@@ -65,8 +67,12 @@ export interface ResolveOptions {
 }
 
 const DEFAULT_IGNORE = ['.git/**'];
-const DEFAULT_SERVICE = 'rmtx';
-const DEFAULT_DISCOVERY_TIMEOUT = '750ms';
+/** How hosts are looked for where no config says it. */
+export const DEFAULT_DISCOVERY: DiscoverySettings = {
+  isEnabled: true,
+  service: 'rmtx',
+  timeoutMs: 750,
+};
 /** A folder's name may be longer than a context's name. */
 const MAX_DEFAULT_NAME_LENGTH = 100;
 
@@ -128,9 +134,9 @@ function resolve(found: FoundConfig, shared: Shared, local: Local | undefined): 
     host: own?.host ?? value.host,
     hostFingerprint: (own?.tls?.host_fingerprint ?? value.tls?.host_fingerprint)?.toLowerCase(),
     discovery: {
-      isEnabled: value.discovery?.enabled ?? true,
-      service: value.discovery?.service ?? DEFAULT_SERVICE,
-      timeoutMs: parseDuration(value.discovery?.timeout ?? DEFAULT_DISCOVERY_TIMEOUT) ?? 0,
+      isEnabled: value.discovery?.enabled ?? DEFAULT_DISCOVERY.isEnabled,
+      service: value.discovery?.service ?? DEFAULT_DISCOVERY.service,
+      timeoutMs: parseDuration(value.discovery?.timeout ?? '') ?? DEFAULT_DISCOVERY.timeoutMs,
     },
     mounts,
     ignore: (value.ignore ?? DEFAULT_IGNORE).map(normalizePattern),

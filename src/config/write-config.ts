@@ -30,7 +30,7 @@ import { recognizeProject } from './presets.js';
 import { realPathIfExists, refuseUnsafeRoot } from './project-root.js';
 import { readConfigFile, refuseForeignOwner } from './read-config-file.js';
 import { renderJson } from './render-json.js';
-import { defaultContextName, loadConfig } from './resolved-config.js';
+import { DEFAULT_DISCOVERY, defaultContextName, loadConfig } from './resolved-config.js';
 import { contextNameComplaint } from './value-checks.js';
 
 /** Meant to be committed and read by everybody who may read the project. */
@@ -46,6 +46,8 @@ export interface InitialConfigRequest {
   /** Only what the user named: a host that was discovered may have another address tomorrow. */
   readonly host?: string | undefined;
   readonly fingerprint: string;
+  /** The service name under which the host was found, where that is not the usual one. */
+  readonly service?: string | undefined;
   readonly env?: NodeJS.ProcessEnv | undefined;
 }
 
@@ -79,6 +81,9 @@ export function planInitialConfig(request: InitialConfigRequest): InitialConfigP
     ...(name === undefined ? {} : { context: { name } }),
     ...(request.host === undefined ? {} : { host: request.host }),
     tls: { host_fingerprint: request.fingerprint },
+    ...(request.service === undefined || request.service === DEFAULT_DISCOVERY.service
+      ? {}
+      : { discovery: { service: request.service } }),
     mounts: [{ path: '.' }],
     ignore,
     ignore_gitignore: true,

@@ -34,6 +34,7 @@ export function adminRoutes(options: AdminOptions): Routes {
       const client = trust.find(body.string('client', 200));
       if (client === undefined) throw unknownClient(body.string('client', 200));
       trust.revoke(client.id);
+      services.runs.endRunsOf(client.id);
       services.log(`client ${client.id} (${printable(client.label)}) revoked`);
       return {
         id: client.id,
@@ -51,13 +52,16 @@ export function adminRoutes(options: AdminOptions): Routes {
       fingerprint: options.fingerprint,
       clients: trust.list().length,
       contexts: services.contexts.count(),
-      runs: services.runs.list().map((run) => ({
-        id: run.id,
-        client: run.clientId,
-        context: run.contextId,
-        state: run.state,
-        started_at: run.startedAt,
-      })),
+      runs: services.runs
+        .list()
+        .filter(({ state }) => state !== 'done' && state !== 'lost')
+        .map((run) => ({
+          id: run.id,
+          client: run.clientId,
+          context: run.contextId,
+          state: run.state,
+          started_at: run.startedAt,
+        })),
       disk: await diskUse(services),
       processes: processMechanism(),
       environment: await services.baseEnvironment,

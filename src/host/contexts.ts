@@ -42,12 +42,15 @@ export interface HeldSlot {
   readonly contextId: string;
   /** From here on a new run of the context waits for this slot instead of taking a cold one. */
   settle(): void;
+  /** Asked when a new run would otherwise take a cold slot; true where this one is given back at once. */
+  whenWanted(givesWay: () => boolean): void;
   release(): Promise<void>;
 }
 
 interface SlotState {
   readonly clientId: string;
   isSettling: boolean;
+  givesWay: () => boolean;
   readonly freed: Deferred<undefined>;
 }
 
@@ -86,8 +89,8 @@ export class Contexts {
   }
 
   /**
-   * Takes the first free slot. A slot that is only being tidied after its run is waited for (some
-   * milliseconds): taking a cold one instead would cost far more.
+   * Takes the first free slot. A slot that is only being tidied after its run, or that can be, is waited
+   * for (some milliseconds): taking a cold one instead would cost far more.
    */
   async takeSlot(context: ContextRecord): Promise<HeldSlot> {
     this.#refuseTooMany(context.clientId);
@@ -95,7 +98,7 @@ export class Contexts {
     this.#held.set(context.id, slots);
     for (let slot = 0; slot < MAX_SLOTS; slot++) {
       const state = slots.get(slot);
-      if (state?.isSettling === true) {
+      if (state !== undefined && (state.isSettling || state.givesWay())) {
         await state.freed.promise;
         return this.takeSlot(context);
       }
@@ -142,7 +145,7 @@ export class Contexts {
     clientId: string,
     ids: readonly string[],
   ): Promise<{ deleted: ContextRecord[]; notFound: string[] }> {
-    await this.#untilTidied();
+    await this.#untilTidied(clientId);
     const own = new Map(
       this.#records()
         .filter((record) => record.clientId === clientId)
@@ -162,7 +165,7 @@ export class Contexts {
 
   /** Deletes this client's contexts that no run uses and that were last used before a time. */
   async prune(clientId: string, usedBefore: Date): Promise<ContextRecord[]> {
-    await this.#untilTidied();
+    await this.#untilTidied(clientId);
     const old = this.#records().filter(
       (record) =>
         record.clientId === clientId &&
@@ -188,7 +191,12 @@ export class Contexts {
   #hold(context: ContextRecord, slot: number): HeldSlot {
     const slots = this.#held.get(context.id);
     const { clientId } = context;
-    const state: SlotState = { clientId, isSettling: false, freed: createDeferred<undefined>() };
+    const state: SlotState = {
+      clientId,
+      isSettling: false,
+      givesWay: () => false,
+      freed: createDeferred<undefined>(),
+    };
     slots?.set(slot, state);
     const workspacePath = path.join(this.#paths.workspaces, context.id, String(slot));
     const slotDirectory = path.join(this.#directory(context.id), 'slots', String(slot));
@@ -206,6 +214,9 @@ export class Contexts {
       contextId: context.id,
       settle: () => {
         state.isSettling = true;
+      },
+      whenWanted: (givesWay) => {
+        state.givesWay = givesWay;
       },
       release: async () => {
         try {
@@ -237,9 +248,11 @@ export class Contexts {
   }
 
   /** A slot that is being tidied after its run (some milliseconds) is in use by nobody. */
-  async #untilTidied(): Promise<void> {
+  async #untilTidied(clientId: string): Promise<void> {
     const states = [...this.#held.values()].flatMap((slots) => [...slots.values()]);
-    await Promise.all(states.filter((s) => s.isSettling).map((s) => s.freed.promise));
+    const own = states.filter((state) => state.clientId === clientId);
+    const tidied = own.filter((state) => state.isSettling || state.givesWay());
+    await Promise.all(tidied.map((state) => state.freed.promise));
   }
 
   /** Finishes deletions that a crash interrupted; called once at start. Never rejects: it is only disk. */

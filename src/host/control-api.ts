@@ -3,11 +3,16 @@ import type { Fields } from '../protocol/fields.js';
 import { VERSION } from '../version.js';
 import { collectBlobs } from './garbage.js';
 import type { Routes } from './routes.js';
+import { runRoutes } from './runs-api.js';
 import type { HostServices } from './services.js';
 
 export function clientRoutes(services: HostServices, clientId: string): Routes {
   const { contexts, name } = services;
+  /** What a run changed does not go with its context: it can still be brought home. */
+  const waitingIn = (deleted: readonly { readonly id: string }[]): string[] =>
+    deleted.flatMap(({ id }) => services.runs.waitingIn(id).map((run) => run.id));
   return {
+    ...runRoutes(services, clientId),
     'GET /v1/ping': async () => ({
       name,
       version: VERSION,
@@ -32,12 +37,16 @@ export function clientRoutes(services: HostServices, clientId: string): Routes {
       return {
         deleted: deleted.map(({ id, name: shown }) => ({ id, name: shown })),
         not_found: notFound,
+        waiting_runs: waitingIn(deleted),
       };
     },
     'POST /v1/contexts/prune': async (body) => {
       const olderThanMs = body.integer('older_than_ms', 0);
       const deleted = await contexts.prune(clientId, new Date(Date.now() - olderThanMs));
-      return { deleted: deleted.map(({ id, name: shown }) => ({ id, name: shown })) };
+      return {
+        deleted: deleted.map(({ id, name: shown }) => ({ id, name: shown })),
+        waiting_runs: waitingIn(deleted),
+      };
     },
     'POST /v1/cache/prune': async (body) => {
       const isDryRun = body.boolean('dry_run');

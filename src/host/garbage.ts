@@ -1,7 +1,10 @@
-import { readdirSync, rmSync, statSync } from 'node:fs';
+import { createReadStream, readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { isRmtxError, systemErrorCode } from '../errors.js';
 import { BlobStore } from '../store/blob-store.js';
 import { isHeld } from '../store/partial-blobs.js';
+import { ChangeDecoder } from '../sync/change-codec.js';
+import type { Run } from './run.js';
 import type { HostServices } from './services.js';
 
 export interface CollectedBlobs {
@@ -24,16 +27,16 @@ export async function collectBlobs(
   clientId: string,
   options: { readonly isDryRun: boolean; readonly olderThanMs: number },
 ): Promise<CollectedBlobs> {
-  const { runs, paths } = services;
-  await runs.untilTidied(clientId);
-  if (runs.list().some((run) => run.clientId === clientId))
-    return { deleted: [], bytes: 0, isInUse: true };
+  const { paths } = services;
+  const needed = await neededByWaitingRuns(services, clientId);
+  if (needed === undefined) return { deleted: [], bytes: 0, isInUse: true };
   const directory = path.join(paths.blobs, clientId);
   const store = new BlobStore(directory);
   const deleted: CollectedBlobs['deleted'][number][] = [];
   let bytes = 0;
   // No pause from the look at the runs to here: a run that begins later looks for its blobs later.
   for (const garbage of garbageOf(store, Date.now() - options.olderThanMs)) {
+    if (needed.has(garbage.name)) continue;
     if (!options.isDryRun) garbage.remove();
     deleted.push({ kind: garbage.kind, name: garbage.name, path: directory });
     bytes += garbage.bytes;
@@ -42,6 +45,39 @@ export async function collectBlobs(
   if (!options.isDryRun)
     await store.collect({ isReferenced: () => true, olderThanMs: options.olderThanMs });
   return { deleted, bytes, isInUse: false };
+}
+
+/**
+ * The blobs of every change set that waits for its client; undefined while a run of it goes on. Nothing has
+ * begun and nothing was added to what waits when this resolves.
+ */
+async function neededByWaitingRuns(
+  { runs }: HostServices,
+  clientId: string,
+): Promise<Set<string> | undefined> {
+  const needed = new Set<string>();
+  const looked = new Set<string>();
+  for (;;) {
+    await runs.untilTidied(clientId);
+    if (runs.isGoingOn(clientId)) return undefined;
+    const run = runs.waitingOf(clientId).find(({ id }) => !looked.has(id));
+    if (run === undefined) return needed;
+    looked.add(run.id);
+    await addBlobsOf(run, needed);
+  }
+}
+
+/** A change set that cannot be read has nothing to be fetched for. */
+async function addBlobsOf({ changeSetFile }: Run, needed: Set<string>): Promise<void> {
+  const decoder = new ChangeDecoder();
+  try {
+    for await (const piece of createReadStream(changeSetFile))
+      for (const change of decoder.push(piece as Buffer))
+        if (change.type === 'upsert' && change.entry.kind === 'file')
+          needed.add(change.entry.digest);
+  } catch (error) {
+    if (!isRmtxError(error) && systemErrorCode(error) !== 'ENOENT') throw error;
+  }
 }
 
 /** The regular sweep: what has been unused for a day goes by itself. */

@@ -40,6 +40,11 @@ export class PairingService {
     return this.#window.open(options);
   }
 
+  /** Whether a code would be taken now. */
+  get isOpen(): boolean {
+    return this.#window.state.kind === 'open';
+  }
+
   /** Opens the window that was left while no host ran; false where there is none. */
   openPending(): boolean {
     return this.#takePending();

@@ -4,33 +4,34 @@ import { buildRunEnvironment } from '../runtime/base-environment.js';
 import { parseWorkspacePath } from '../sync/entry.js';
 import { printable } from '../util/printable.js';
 import { AnchoredRoot } from '../util/safe-path.js';
-import type { RunRequest, Run } from './run.js';
+import type { RunRequest } from './execution.js';
 import type { HostServices } from './services.js';
+
+export type StartMessage = Extract<ClientMessage, { type: 'start' }>;
 
 /**
  * Turns what the client asked for into what is started: the working directory inside the workspace
  * (made where it was not synced), and the environment, which is built and never inherited.
  */
 export async function prepareRequest(
-  run: Run,
-  start: Extract<ClientMessage, { type: 'start' }>,
-  services: HostServices,
+  start: StartMessage,
+  run: { readonly id: string; readonly contextId: string; readonly workspacePath: string },
+  services: Pick<HostServices, 'baseEnvironment'>,
 ): Promise<RunRequest> {
-  const workspace = run.held.workspacePath;
   return {
     argv: start.command,
-    cwd: makeWorkingDirectory(workspace, start.cwd),
+    cwd: makeWorkingDirectory(run.workspacePath, start.cwd),
     env: buildRunEnvironment({
       base: await services.baseEnvironment,
       forwarded: start.env,
-      workspace,
-      contextId: run.record.contextId,
-      runId: run.record.id,
+      workspace: run.workspacePath,
+      contextId: run.contextId,
+      runId: run.id,
     }),
-    hasStdin: start.hasStdin,
+    // At a terminal somebody can always sit down later.
+    hasStdin: start.terminal !== undefined || (start.hasStdin && !start.isDetached),
+    terminal: start.terminal,
     timeoutMs: start.timeoutMs,
-    wantsSyncBack: start.wantsSyncBack,
-    clockOffsetUs: start.clockOffsetUs,
   };
 }
 

@@ -1,242 +1,223 @@
 /**
- * One run, owned by the host: the command, its output, what it changed. A client visits it; when the
- * client is gone the run goes on and its result waits.
+ * One run as the host knows it, from its opening until its record is dropped: what is recorded of it, its
+ * output, who visits it, and what it has come to. Whoever is with it waits for `started`, `exited` and
+ * `collected`; each is there for those who come later, too.
+ *
+ * While it has a workspace and a command, its `life` (run-life.ts) moves it on; afterwards, or after a
+ * restart of the host, it is only kept.
  */
-import os from 'node:os';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
-import type { ReceiveChannel } from '../protocol/connection.js';
-import type { CommandOutcome } from '../protocol/messages.js';
-import { stopTree } from '../runtime/process-tree.js';
-import type { StopLadder } from '../runtime/process-tree.js';
-import { startProcess } from '../runtime/process.js';
-import { prepareStreams } from '../runtime/streams.js';
-import type { PreparedStreams } from '../runtime/streams.js';
-import type { CommandExit, RunningCommand } from '../runtime/runtime.js';
+import { isRmtxError } from '../errors.js';
 import { createDeferred } from '../util/deferred.js';
-import { drained } from '../util/drained.js';
-import { removeTree } from '../util/remove-tree.js';
-import type { HeldSlot } from './contexts.js';
-import { RunOutput } from './output.js';
-import { runDirectory, writeRunRecord } from './run-record.js';
 import type { RunState } from '../protocol/messages.js';
-import type { RunRecord } from './run-record.js';
+import { RunOutput } from './output.js';
+import { runLost } from './run-errors.js';
+import { makeRunDirectory, runDirectory, writeRunRecord } from './run-record.js';
+import type { ChangeSetHead, ExitReport, RunRecord } from './run-record.js';
+import type { RunLife } from './run-life.js';
 import { Spool } from './spool.js';
-import type { ChangeSetSummary } from './workspace-session.js';
+import { Visitors } from './visitors.js';
 
-export interface RunRequest {
-  readonly argv: readonly string[];
-  /** Absolute, inside the workspace, existing. */
-  readonly cwd: string;
-  readonly env: Readonly<Record<string, string>>;
-  readonly hasStdin: boolean;
-  readonly timeoutMs: number | undefined;
-  readonly wantsSyncBack: boolean;
-  readonly clockOffsetUs: number;
-}
+/** How a client answers a change set. */
+export type Answer = 'applied' | 'discard';
 
-export interface ExitReport {
-  readonly outcome: CommandOutcome;
-  readonly durationMs: number;
-  readonly sweptProcesses: number;
-  readonly isOutputCut: boolean;
+export interface RunOptions {
+  /** Where every run has its directory. */
+  readonly runs: string;
+  readonly record: RunRecord;
+  readonly log: (line: string) => void;
 }
 
 export class Run {
-  readonly record: Omit<RunRecord, 'state'>;
+  readonly id: string;
   readonly directory: string;
-  readonly held: HeldSlot;
   readonly stdout: RunOutput;
   readonly stderr: RunOutput;
-  readonly #runs: string;
-  #state: RunState = 'preparing';
-  #command: RunningCommand | undefined;
-  #ladder: StopLadder | undefined;
-  #isTimedOut = false;
-  #isTidying = false;
-  /** Somebody wanted it to end before there was anything to end. */
-  readonly #beforeStart = { isStopped: false };
-  readonly #settled = createDeferred<undefined>();
-  /** Made while the files are still on their way. */
-  readonly #streams: Promise<PreparedStreams | undefined>;
+  readonly visitors = new Visitors();
+  /** Set while the run has a workspace. */
+  life: RunLife | undefined;
+  readonly #log: (line: string) => void;
+  readonly #started = createDeferred<undefined>();
+  readonly #exited = createDeferred<ExitReport>();
+  readonly #collected = createDeferred<ChangeSetHead | undefined>();
+  #record: RunRecord;
+  #readers = 0;
 
-  constructor(runs: string, record: Omit<RunRecord, 'state'>, held: HeldSlot) {
-    this.#runs = runs;
-    this.record = record;
-    this.held = held;
+  /** A new run; nothing of it is on disk. */
+  constructor({ runs, record, log }: RunOptions) {
+    this.id = record.id;
     this.directory = runDirectory(runs, record.id);
-    writeRunRecord(runs, { ...record, state: 'preparing' });
-    this.stdout = new RunOutput(Spool.open(this.directory, 'stdout'));
-    this.stderr = new RunOutput(Spool.open(this.directory, 'stderr'));
-    this.#streams = prepareStreams(this.directory);
-    this.#streams.catch(() => undefined);
+    this.#record = record;
+    this.#log = log;
+    const open = (name: 'stdout' | 'stderr'): RunOutput =>
+      new RunOutput(Spool.open(this.directory, name, { endOffset: record.printed?.[name] ?? 0 }));
+    this.stdout = open('stdout');
+    this.stderr = open('stderr');
+  }
+
+  /** A run of an earlier life of the host; it is waiting, done or lost. */
+  static restore(options: RunOptions): Run {
+    const run = new Run(options);
+    const { exit, changeSet, state } = options.record;
+    run.stdout.spool.end();
+    run.stderr.spool.end();
+    run.#started.resolve(undefined);
+    if (state === 'lost' || exit === undefined) {
+      run.#fail(runLost(run));
+    } else {
+      run.#exited.resolve(exit);
+      run.#collected.resolve(state === 'waiting' ? changeSet : undefined);
+    }
+    return run;
+  }
+
+  get record(): RunRecord {
+    return this.#record;
   }
 
   get state(): RunState {
-    return this.#state;
-  }
-
-  /** It is over, and its workspace is only being put in order. */
-  get isTidying(): boolean {
-    return this.#isTidying;
+    return this.#record.state;
   }
 
   get changeSetFile(): string {
     return path.join(this.directory, 'changes');
   }
 
-  /** Resolves when the slot is free again. */
-  get settled(): Promise<undefined> {
-    return this.#settled.promise;
+  /** Rejects where it ended before that. */
+  get started(): Promise<undefined> {
+    return this.#started.promise;
   }
 
-  /** Feeds the command's stdin from the client until either ends. */
-  async feedStdin(channel: ReceiveChannel): Promise<void> {
-    const stdin = this.#command?.stdin;
-    if (stdin === undefined) {
-      channel.cancel();
-      return;
-    }
-    stdin.once('close', () => channel.cancel());
-    try {
-      for await (const piece of channel) if (!stdin.write(piece)) await drained(stdin);
-      stdin.end();
-    } catch {
-      // The client is gone or the command closed its stdin: the end of input is what either means.
-      stdin.destroy();
-    }
+  /** Rejects, with RUN_LOST or why, where nobody will ever know. */
+  get exited(): Promise<ExitReport> {
+    return this.#exited.promise;
   }
 
-  /**
-   * Starts the command and stays with it to the end of its last process and the last byte of its
-   * output. A command that cannot be started is an outcome, not an error.
-   */
-  async execute(request: RunRequest, onStarted: () => void): Promise<ExitReport> {
-    const startedAt = performance.now();
-    this.#enter('running');
-    const streams = await this.#streams;
-    if (this.#wasStopped()) return this.#nothingRan();
-    const command = await startProcess({
-      runId: this.record.id,
-      argv: request.argv,
-      cwd: request.cwd,
-      env: request.env,
-      hasStdin: request.hasStdin,
-      scratchDirectory: this.directory,
-      streams,
-    });
-    this.#command = command;
-    // While it was being started.
-    if (this.#wasStopped()) this.stop({ isForced: false });
-    const timer = this.#armTimeout(request.timeoutMs);
-    const pumped = Promise.all([
-      this.stdout.pump(command.stdout),
-      this.stderr.pump(command.stderr),
-    ]);
-    // Output that cannot be kept is output lost: the command is ended and the run says why.
-    pumped.catch(() => this.stop({ isForced: true }));
-    onStarted();
-    const exit = await command.leaderExit;
-    clearTimeout(timer);
-    this.#ladder?.end();
-    this.stdout.finish();
-    this.stderr.finish();
-    const { killed } = await command.sweep();
-    const { cut } = await command.finishOutput();
-    await pumped;
+  /** What waits for the client; undefined where nothing does. Rejects where it could not be captured. */
+  get collected(): Promise<ChangeSetHead | undefined> {
+    return this.#collected.promise;
+  }
+
+  /** Somebody reads its output, or its result. */
+  get hasReaders(): boolean {
+    return this.#readers > 0;
+  }
+
+  /** To be disposed when the reader leaves: then what is only kept costs no memory. */
+  enter(): Disposable {
+    this.#readers += 1;
     return {
-      outcome: this.#isTimedOut ? { kind: 'timed-out' } : toOutcome(exit),
-      durationMs: Math.round(performance.now() - startedAt),
-      sweptProcesses: killed,
-      isOutputCut: cut.length > 0,
+      [Symbol.dispose]: () => {
+        this.#readers -= 1;
+        this.#rest();
+      },
     };
   }
 
-  /** Captures what the command changed; from then on the workspace could be given away. */
-  async collect(request: RunRequest, startedUs: number): Promise<ChangeSetSummary> {
-    this.#enter('collecting');
-    const summary = await this.held.workspace.collect({
-      changeSetFile: this.changeSetFile,
-      clockOffsetUs: request.clockOffsetUs,
-      startedUs,
-      wantsSyncBack: request.wantsSyncBack,
-    });
-    this.#enter('waiting');
-    return summary;
+  /** Its workspace was taken: a place of its own for its pipes and its output. */
+  opened(slot: number): void {
+    this.#record = { ...this.#record, slot };
+    makeRunDirectory(this.directory);
   }
 
   /**
-   * SIGINT, then SIGTERM, then SIGKILL; forced: SIGKILL at once. Before the command has started it keeps
-   * it from starting.
+   * The command is about to be started. From here on its record outlives the host, which could not find its
+   * processes without it: where it cannot be written, this throws.
    */
-  stop(options: { readonly isForced: boolean }): void {
-    if (this.#command === undefined) {
-      this.#beforeStart.isStopped = true;
-      return;
-    }
-    this.#ladder ??= stopTree(this.#command);
-    if (options.isForced) this.#ladder.force();
+  begins(details: Partial<RunRecord>): void {
+    const startedAt = new Date().toISOString();
+    this.#record = { ...this.#record, ...details, startedAt, state: 'running' };
+    writeRunRecord(this.directory, this.#record);
   }
 
-  /** The client has everything and agrees: the workspace as it is now is the next base. */
-  async acknowledge(): Promise<void> {
-    await this.#finish(() => this.held.workspace.acknowledge());
+  hasStarted(): void {
+    this.#started.resolve(undefined);
   }
 
-  /** The client does not want the changes, or went away before the command started. */
-  async discard(): Promise<void> {
-    await this.#finish(() => this.held.workspace.restore());
+  /** Not recorded yet: until its changes are captured, a killed host has lost the run all the same. */
+  hasExited(exit: ExitReport): void {
+    const endedAt = new Date().toISOString();
+    this.#record = { ...this.#record, endedAt, exit, state: 'collecting' };
+    this.#exited.resolve(exit);
   }
 
-  /** As if SIGINT had come in the command's first instant. */
-  #nothingRan(): ExitReport {
+  /** Its changes are captured and wait for the client. */
+  waits(changeSet: ChangeSetHead): void {
+    this.#become({ state: 'waiting', changeSet });
+    this.#collected.resolve(changeSet);
+  }
+
+  /** There is nothing (more) to hand over but its output. */
+  isDone(changeSet: ChangeSetHead | undefined = this.#record.changeSet): void {
+    this.#become({ state: 'done', changeSet });
+    this.#collected.resolve(undefined);
+    rmSync(this.changeSetFile, { force: true });
+  }
+
+  /** Present visitors are told `error`; whoever comes later, that it is lost because of that. */
+  isLost(error: unknown): void {
+    const reason = reasonOf(error);
+    const { endedAt = new Date().toISOString() } = this.#record;
+    this.#become({ state: 'lost', reason, endedAt });
+    this.#fail(error);
+    rmSync(this.changeSetFile, { force: true });
+  }
+
+  /** Nothing ran. Whoever waits is told why, and no trace of it stays. */
+  neverBegan(error: unknown): void {
+    this.#record = { ...this.#record, state: 'preparing' };
     this.stdout.spool.end();
     this.stderr.spool.end();
-    return {
-      outcome: { kind: 'signalled', exitSignal: 'SIGINT', number: os.constants.signals.SIGINT },
-      durationMs: 0,
-      sweptProcesses: 0,
-      isOutputCut: false,
-    };
+    this.#fail(error);
   }
 
-  async #finish(tidy: () => Promise<void>): Promise<void> {
-    this.held.settle();
-    this.#isTidying = true;
+  /** Its workspace is given back. */
+  lifeIsOver(): void {
+    this.life = undefined;
+    this.#rest();
+  }
+
+  /**
+   * The client has applied the changes or wants none of them. Idempotent: a client whose connection broke
+   * meanwhile says it again.
+   */
+  take(answer: Answer): void {
+    if (this.state !== 'waiting') return;
+    this.life?.take(answer);
+    this.isDone();
+  }
+
+  #become(change: Partial<RunRecord>): void {
+    const { stdout, stderr } = this;
+    this.#record = {
+      ...this.#record,
+      printed: { stdout: stdout.spool.length, stderr: stderr.spool.length },
+      keptBytes: stdout.spool.keptBytes + stderr.spool.keptBytes,
+      ...change,
+    };
     try {
-      await tidy();
-    } finally {
-      this.#state = 'done';
-      (await this.#streams)?.[Symbol.dispose]();
-      await this.held.release();
-      await removeTree(this.directory).catch(() => undefined);
-      this.#settled.resolve(undefined);
+      writeRunRecord(this.directory, this.#record);
+    } catch (error) {
+      // It goes on as it is in memory; a restart of the host would know only what was written before.
+      this.#log(`run ${this.id} is ${this.state}, which cannot be recorded: ${String(error)}`);
     }
   }
 
-  /** Asked again after each wait: a stop may come while the command is being started. */
-  #wasStopped(): boolean {
-    return this.#beforeStart.isStopped;
+  #fail(error: unknown): void {
+    this.#started.reject(error);
+    this.#exited.reject(error);
+    this.#collected.reject(error);
   }
 
-  #enter(state: RunState): void {
-    this.#state = state;
-    writeRunRecord(this.#runs, { ...this.record, state });
-  }
-
-  #armTimeout(timeoutMs: number | undefined): NodeJS.Timeout | undefined {
-    if (timeoutMs === undefined) return undefined;
-    return setTimeout(
-      () => {
-        this.#isTimedOut = true;
-        this.stop({ isForced: false });
-      },
-      Math.min(timeoutMs, 2 ** 31 - 1),
-    );
+  #rest(): void {
+    if (this.life !== undefined || this.hasReaders) return;
+    this.stdout.rest();
+    this.stderr.rest();
   }
 }
 
-function toOutcome(exit: CommandExit): CommandOutcome {
-  return exit.kind === 'signalled'
-    ? { kind: 'signalled', exitSignal: exit.signal, number: exit.number }
-    : exit;
+function reasonOf(error: unknown): string {
+  if (!isRmtxError(error)) return 'the host failed: its log says why';
+  return error.code === 'ERR_RMTX_HOST_STOPPING' ? 'the host was stopped' : error.message;
 }

@@ -17,11 +17,13 @@ import { TLS_CIPHERS } from '../transport/secure-stream.js';
 import { formatAddress, parseAddress } from '../transport/address.js';
 import { fingerprintOfCertificate } from '../trust/fingerprint.js';
 import { loadOrCreateIdentity } from '../trust/identity.js';
+import type { Identity } from '../trust/identity.js';
 import { TrustStore } from '../trust/trust-store.js';
 import type { TrustedClient } from '../trust/trust-store.js';
 import { printable } from '../util/printable.js';
 import { adminRoutes } from './admin-api.js';
 import { Admission } from './admission.js';
+import { announceHost } from './announcement.js';
 import { Contexts } from './contexts.js';
 import { clientRoutes } from './control-api.js';
 import { ControlSocket } from './control-socket.js';
@@ -39,6 +41,8 @@ export interface HostOptions {
   readonly listen: string;
   readonly stateDirectory: string;
   readonly name: string;
+  /** The service that it announces itself under; undefined: it does not. */
+  readonly service: string | undefined;
   readonly log: (line: string) => void;
 }
 
@@ -107,12 +111,14 @@ export async function startHost(options: HostOptions): Promise<HostServer> {
       addresses: () => listener.addresses,
       closeConnections: (fingerprint) => listener.closeConnections(fingerprint),
     });
-    const housekeeping = setInterval(() => void collectOldBlobs(services), HOUSEKEEPING_MS);
+    const isPairingOpen = pairing.openPending();
+    const announcement = announce(options, { listener, pairing, identity });
+    const housekeeping = setInterval(() => void keepHouse(services), HOUSEKEEPING_MS);
     return {
       addresses: listener.addresses,
       fingerprint: identity.fingerprint,
       hasClients: trust.list().length > 0,
-      isPairingOpen: pairing.openPending(),
+      isPairingOpen,
       openPairingWindow: async ({ ttlMs, label }) => ({
         ...(await pairing.open({ ttlMs, label })),
         host: name,
@@ -120,6 +126,7 @@ export async function startHost(options: HostOptions): Promise<HostServer> {
       }),
       stop: async () => {
         clearInterval(housekeeping);
+        await announcement?.[Symbol.asyncDispose]();
         listener.refuseMore();
         await services.runs.stop();
         await listener.close();
@@ -131,6 +138,31 @@ export async function startHost(options: HostOptions): Promise<HostServer> {
     await control[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function announce(
+  { service, name }: HostOptions,
+  host: {
+    readonly listener: Listener;
+    readonly pairing: PairingService;
+    readonly identity: Identity;
+  },
+): AsyncDisposable | undefined {
+  const [address] = host.listener.addresses;
+  if (service === undefined || address === undefined) return undefined;
+  return announceHost({
+    service,
+    name,
+    address,
+    fingerprint: host.identity.fingerprint,
+    isPairingOpen: () => host.pairing.isOpen,
+  });
+}
+
+/** Runs first: blobs that only they needed are not needed any more. */
+async function keepHouse(services: HostServices): Promise<void> {
+  await services.runs.tidy();
+  await collectOldBlobs(services);
 }
 
 interface ListenerOptions {

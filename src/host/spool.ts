@@ -19,8 +19,11 @@ import { PRIVATE_FILE_MODE } from '../util/atomic-file.js';
 import { SpoolTail } from './spool-tail.js';
 
 const MEBIBYTE = 1024 * 1024;
-/** More than a visited command may be ahead of its visitor, which is 1 MiB and what is in a pipe. */
-const TAIL_BYTES = 1.5 * MEBIBYTE;
+/**
+ * More than a visited command may be ahead of its visitor, which is 1 MiB and what is in a pipe, with the
+ * 1 MiB before it that may have to be sent again: on a full disk there is nothing but the tail.
+ */
+const TAIL_BYTES = 2.5 * MEBIBYTE;
 
 export interface SpoolOptions {
   readonly segmentBytes?: number;
@@ -32,6 +35,8 @@ export interface SpoolOptions {
    */
   readonly hardLimitBytes?: number;
   readonly tailBytes?: number;
+  /** The offset behind the last byte, should no byte be left that tells it. */
+  readonly endOffset?: number;
 }
 
 interface Segment {
@@ -51,7 +56,7 @@ export class Spool implements Disposable {
   readonly #limitBytes: number;
   readonly #hardLimitBytes: number;
   readonly #segments: Segment[];
-  readonly #tail: SpoolTail;
+  #tail: SpoolTail;
   readonly #tailBytes: number;
   readonly #waiters = new Set<Waiter>();
   #writeFd: number | undefined;
@@ -68,7 +73,7 @@ export class Spool implements Disposable {
     this.#limitBytes = options.limitBytes ?? 256 * MEBIBYTE;
     this.#hardLimitBytes = Math.max(options.hardLimitBytes ?? 1024 * MEBIBYTE, this.#limitBytes);
     const last = segments.at(-1);
-    this.#length = last === undefined ? 0 : last.offset + last.size;
+    this.#length = last === undefined ? (options.endOffset ?? 0) : endOf(last);
     this.#tailBytes = options.tailBytes ?? TAIL_BYTES;
     this.#tail = new SpoolTail(this.#length, this.#tailBytes);
   }
@@ -158,6 +163,26 @@ export class Spool implements Disposable {
   retain(deliveredOffset: number): void {
     this.#delivered = Math.max(this.#delivered, deliveredOffset);
     this.#trim();
+  }
+
+  /** Drops all but the newest segment: a disk that it filled must not stay full for everybody. */
+  makeRoom(): void {
+    for (;;) {
+      const [oldest, next] = this.#segments;
+      if (oldest === undefined || next === undefined) return;
+      this.#dropOldest(oldest);
+    }
+  }
+
+  /** Of those that can still be read. */
+  get keptBytes(): number {
+    return this.#length - this.firstOffset;
+  }
+
+  /** Gives its memory and descriptors back while nobody reads; what is only in memory is dropped. */
+  rest(): void {
+    this.#closeReader();
+    this.#tail = new SpoolTail(this.#length, this.#tailBytes);
   }
 
   /** Closes its files; they stay on disk. */
@@ -262,10 +287,14 @@ export class Spool implements Disposable {
       const kept = this.#length - oldest.offset;
       const limit = endOf(oldest) <= this.#delivered ? this.#limitBytes : this.#hardLimitBytes;
       if (kept <= limit) return;
-      if (this.#reading?.segment === oldest) this.#closeReader();
-      rmSync(fileOf(this.#stem, oldest), { force: true });
-      this.#segments.shift();
+      this.#dropOldest(oldest);
     }
+  }
+
+  #dropOldest(oldest: Segment): void {
+    if (this.#reading?.segment === oldest) this.#closeReader();
+    rmSync(fileOf(this.#stem, oldest), { force: true });
+    this.#segments.shift();
   }
 
   #closeWriter(): void {

@@ -1,7 +1,15 @@
 /** The processes of Linux, from /proc. */
-import { closeSync, openSync, readFileSync, readSync, readdirSync } from 'node:fs';
-import { systemErrorCode } from '../errors.js';
+import {
+  listProcesses,
+  readEnvironment,
+  readLimits,
+  readSmall,
+  readStat,
+  takesDefaultAction,
+} from './proc-files.js';
+import type { Stat } from './proc-files.js';
 import { provesAscending, provesNoDescendants, provesNumberIsOurs } from './pid-numbering.js';
+import { canMark, provingLimit } from './process-mark.js';
 import type {
   NumberingMark,
   ProcessKey,
@@ -11,35 +19,30 @@ import type {
   RunProcess,
 } from './process-table.js';
 
-/** PF_KTHREAD, include/linux/sched.h: a thread of the kernel, in nobody's tree. */
-const KERNEL_THREAD = 0x00200000;
 /** How many processes may appear between two calls; only the order of looking depends on it. */
 const MADE_SINCE_MARK = 256;
 const NOTHING: ProcessScan = { processes: [], isSettled: true };
-
-/** Fields of /proc/PID/stat, proc_pid_stat(5). */
-interface Stat {
-  readonly pid: number;
-  readonly parent: number;
-  readonly group: number;
-  readonly session: number;
-  readonly startTicks: number;
-  readonly isGone: boolean;
-  readonly isKernelThread: boolean;
-}
+/** USER_HZ: the unit of start times in /proc, on every processor that Node runs on. */
+const TICKS_PER_SECOND = 100;
+const SIGTSTP = 20;
 
 /**
  * Costs about 20 µs when nothing at all was started beside the leader, else a directory listing and
- * 10 to 30 µs for every process younger than the leader.
+ * 10 to 40 µs for every process younger than the leader.
  */
 export class ProcTable implements ProcessTable {
-  readonly description = 'process groups, sessions and environments in /proc';
   readonly #pidMax = Number(readSmall('/proc/sys/kernel/pid_max') ?? 0);
   /**
    * Processes whose environment was empty when we looked: that of one in the middle of `execve` is,
    * for an instant. One that is still empty at the next look has none.
    */
   readonly #emptyOnce = new Set<string>();
+
+  get description(): string {
+    return canMark()
+      ? 'marks, process groups, sessions and environments in /proc'
+      : 'process groups, sessions and environments in /proc (no prlimit, so no marks)';
+  }
 
   mark(): NumberingMark | undefined {
     const forks = /^processes (\d+)$/m.exec(readSmall('/proc/stat') ?? '')?.[1];
@@ -54,9 +57,18 @@ export class ProcTable implements ProcessTable {
     return stat === undefined ? '' : String(stat.startTicks);
   }
 
+  now(): number | undefined {
+    const seconds = Number.parseFloat(readSmall('/proc/uptime') ?? '');
+    return Number.isNaN(seconds) ? undefined : Math.floor(seconds * TICKS_PER_SECOND);
+  }
+
   isSame(key: ProcessKey): boolean {
     const stat = readStat(key.pid);
     return stat !== undefined && !stat.isGone && String(stat.startTicks) === key.startedAt;
+  }
+
+  isStoppedByDefault(key: ProcessKey): boolean {
+    return takesDefaultAction(key.pid, SIGTSTP);
   }
 
   scan({ runId, leader }: ProcessQuery, onFound?: (process: RunProcess) => void): ProcessScan {
@@ -70,7 +82,7 @@ export class ProcTable implements ProcessTable {
     const others: Stat[] = [];
     let isSettled = true;
     const add = (stat: Stat): void => {
-      const found = judge.toProcess(stat);
+      const found = toProcess(stat);
       processes.push(found);
       onFound?.(found);
     };
@@ -101,37 +113,51 @@ export class ProcTable implements ProcessTable {
     // Some were made since the mark.
     const newest = (now?.lastPid ?? 0) + MADE_SINCE_MARK;
     const age = (pid: number): number => (newest - pid + this.#pidMax) % this.#pidMax;
-    return listProc()
-      .map(Number)
+    return listProcesses()
       .filter((pid) => pid >= lowestPid && pid !== process.pid)
       .sort((one, other) => age(one) - age(other));
   }
 }
 
+function toProcess(stat: Stat): RunProcess {
+  return {
+    pid: stat.pid,
+    startedAt: String(stat.startTicks),
+    group: stat.group,
+    session: stat.session,
+    bornAt: stat.startTicks,
+    isStopped: stat.isStopped,
+  };
+}
+
 /** Decides for one scan. */
 class Judge {
   readonly #needle: Buffer;
+  readonly #limit: string | undefined;
   readonly #leaderNumber: number | undefined;
   readonly #members = new Set<number>();
+  #ownSession: number | undefined;
 
   /** `leaderNumber` is given when that number provably still stands for the run's group and session. */
   constructor(runId: string, leaderNumber: number | undefined) {
     this.#needle = Buffer.from(`RMTX_RUN_ID=${runId}\0`);
+    this.#limit = provingLimit(runId);
     this.#leaderNumber = leaderNumber;
   }
 
   judge(stat: Stat): 'member' | 'stranger' | 'empty' | 'gone' {
-    if (this.#leaderNumber !== undefined && this.#hasLeaderNumber(stat)) {
-      this.#members.add(stat.pid);
-      return 'member';
-    }
+    const verdict = this.#look(stat);
+    if (verdict === 'member') this.#members.add(stat.pid);
+    return verdict;
+  }
+
+  #look(stat: Stat): 'member' | 'stranger' | 'empty' | 'gone' {
+    if (this.#leaderNumber !== undefined && this.#hasLeaderNumber(stat)) return 'member';
     const environment = readEnvironment(stat.pid);
     if (environment === 'gone') return 'gone';
-    if (environment === 'hidden') return 'stranger';
-    if (environment.length === 0) return 'empty';
-    if (!this.#names(environment)) return 'stranger';
-    this.#members.add(stat.pid);
-    return 'member';
+    if (environment !== 'hidden' && this.#names(environment)) return 'member';
+    if (this.#isMarked(stat)) return 'member';
+    return environment !== 'hidden' && environment.length === 0 ? 'empty' : 'stranger';
   }
 
   /** Of the others: the children of members, and who is in a session that a member leads. */
@@ -149,12 +175,12 @@ class Judge {
     return [...found];
   }
 
-  toProcess(stat: Stat): RunProcess {
-    return {
-      pid: stat.pid,
-      startedAt: String(stat.startTicks),
-      isInLeaderGroup: stat.group === this.#leaderNumber,
-    };
+  /** The text may also occur inside of another entry. */
+  #names(environment: Buffer): boolean {
+    const needle = this.#needle;
+    for (let at = environment.indexOf(needle); at >= 0; at = environment.indexOf(needle, at + 1))
+      if (at === 0 || environment[at - 1] === 0) return true;
+    return false;
   }
 
   #hasLeaderNumber(stat: Stat): boolean {
@@ -165,78 +191,13 @@ class Judge {
     );
   }
 
-  #names(environment: Buffer): boolean {
-    const at = environment.indexOf(this.#needle);
-    return at === 0 || (at > 0 && (environment[at - 1] === 0 || this.#namesLater(environment, at)));
-  }
-
-  /** The text may first occur inside the value of another variable. */
-  #namesLater(environment: Buffer, first: number): boolean {
-    return environment.indexOf(Buffer.concat([Buffer.of(0), this.#needle]), first) >= 0;
-  }
-}
-
-function listProc(): string[] {
-  try {
-    return readdirSync('/proc');
-  } catch {
-    // Short of descriptors. A number that no process has makes the look count as not settled.
-    return ['0'];
-  }
-}
-
-/** Undefined where the process is gone. */
-function readStat(pid: number): Stat | undefined {
-  const text = readSmall(`/proc/${pid}/stat`);
-  if (text === undefined || text === '') return undefined;
-  // The name in field 2 may hold spaces, brackets and newlines; nothing after it does.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  const field = (number: number): number => Number(fields[number - 3]);
-  const state = fields[0];
-  return {
-    pid,
-    parent: field(4),
-    group: field(5),
-    session: field(6),
-    startTicks: field(22),
-    // A dead first thread can leave others of its process running.
-    isGone: state === 'X' || (state === 'Z' && field(20) <= 1),
-    isKernelThread: (field(9) & KERNEL_THREAD) !== 0,
-  };
-}
-
-/** `hidden`: it belongs to another user, or changed its user. */
-function readEnvironment(pid: number): Buffer | 'hidden' | 'gone' {
-  try {
-    return readFileSync(`/proc/${pid}/environ`);
-  } catch (error) {
-    const code = systemErrorCode(error) ?? '';
-    // Short of descriptors counts as gone, too: look again.
-    return code === 'EACCES' || code === 'EPERM' ? 'hidden' : 'gone';
-  }
-}
-
-const SMALL = Buffer.allocUnsafe(64 * 1024);
-
-/** Three system calls and no allocation to speak of: five times cheaper than `readFileSync`. */
-function readSmall(file: string): string | undefined {
-  let fd: number;
-  try {
-    fd = openSync(file, 'r');
-  } catch {
-    return undefined;
-  }
-  try {
-    let text = '';
-    for (;;) {
-      const length = readSync(fd, SMALL, 0, SMALL.length, null);
-      text += SMALL.toString('latin1', 0, length);
-      if (length < SMALL.length) return text;
-    }
-  } catch {
-    // ESRCH: the process ended between the two calls.
-    return undefined;
-  } finally {
-    closeSync(fd);
+  /**
+   * This process carries a run's mark itself until the next run starts, and with it the short-lived helpers
+   * that it starts meanwhile. Those are in its session; nothing of a run is, nor can come back into it.
+   */
+  #isMarked(stat: Stat): boolean {
+    if (this.#limit === undefined) return false;
+    this.#ownSession ??= readStat(process.pid)?.session ?? 0;
+    return stat.session !== this.#ownSession && readLimits(stat.pid).includes(this.#limit);
   }
 }

@@ -2,9 +2,9 @@
  * What a system can tell about its processes, as far as it takes to find those of one run.
  *
  * A process is of a run when it carries `RMTX_RUN_ID` of the run in its environment, or is in the
- * session or the process group that the run's leader made, or is the child of such a process. Node has
- * no prctl, so no subreaper: a descendant that clears its environment, makes a session of its own and
- * outlives its parent cannot be told from a stranger, and is left alone.
+ * session or the process group that the run's leader made, or is the child of such a process, or carries
+ * the run's mark (process-mark.ts). Without marks, a descendant that clears or hides its environment, makes
+ * a session of its own and outlives its parent cannot be told from a stranger, and is left alone.
  */
 import { readFileSync } from 'node:fs';
 import { ProcTable } from './proc-table.js';
@@ -18,8 +18,14 @@ export interface ProcessKey {
 }
 
 export interface RunProcess extends ProcessKey {
-  /** In the process group that the leader made, so one signal to the group reaches it. */
-  readonly isInLeaderGroup: boolean;
+  /** One signal to the group reaches all of it at one instant. */
+  readonly group: number;
+  /** NaN where the system does not tell. */
+  readonly session: number;
+  /** When it was made, on the clock of {@link ProcessTable.now}. */
+  readonly bornAt: number | undefined;
+  /** By job control; a signal that it does not ignore waits until it goes on. */
+  readonly isStopped: boolean;
 }
 
 /** How far the system's numbering of processes had come at some moment. */
@@ -58,6 +64,10 @@ export interface ProcessTable {
   readonly description: string;
   mark(): NumberingMark | undefined;
   startOf(pid: number): string;
+  /** Undefined where the system does not tell to better than a second when a process was made. */
+  now(): number | undefined;
+  /** Whether SIGTSTP would find nothing but its default action. False where the system does not tell. */
+  isStoppedByDefault(key: ProcessKey): boolean;
   /**
    * Looks once, newest process first. `onFound` is told of each member at once: one that lives for a
    * millisecond is gone when the scan is over.

@@ -1,11 +1,13 @@
 /**
  * A command and everything that descends from it: signalling all of it, and making sure that nothing
  * of it is left. How members are recognised is the table's business (process-table.ts); nothing is
- * signalled that the table does not call a member at that moment.
+ * signalled that the table does not call a member at that moment, or that is not in a group which only
+ * members can be in.
  */
 import { execFile } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemErrorCode } from '../errors.js';
+import { noteStart, startMarked } from './process-mark.js';
 import { openProcessTable } from './process-table.js';
 import type {
   Leader,
@@ -46,18 +48,33 @@ export class ProcessTree {
   #leader: Leader | undefined;
   /** Members that run as another user by now (sudo, a setuid program). */
   readonly #denied = new Set<string>();
+  #signals = Promise.resolve();
 
   constructor(runId: string, table: ProcessTable = openProcessTable()) {
     this.#runId = runId;
     this.#table = table;
   }
 
+  /**
+   * Makes the leader: a detached child, so a leader of its own session and group. `make` is called once,
+   * and returns a process, or anything without a `pid` where none could be made.
+   */
+  start<T extends { readonly pid?: number | undefined }>(make: () => T): Promise<T> {
+    return startMarked(this.#runId, () => {
+      this.beforeStart();
+      const made = make();
+      if (made.pid !== undefined) this.started(made.pid);
+      return made;
+    });
+  }
+
   /** Right before the leader is made: what follows counts what was made since. */
   beforeStart(): void {
+    noteStart(this.#runId);
     this.#startMark = this.#table.mark();
   }
 
-  /** Right after: a detached child, so a leader of its own session and group. */
+  /** Right after. */
   started(pid: number): void {
     this.#leader = {
       pid,
@@ -73,22 +90,15 @@ export class ProcessTree {
   }
 
   /**
-   * To every member. SIGKILL is repeated until none is found or {@link KILL_LIMIT_MS} is over.
-   *
-   * Members are looked up before anything is signalled: with the death of a parent the only trace of
-   * some of its children is gone.
+   * To every member; one after the other, in the order of the calls, but SIGKILL at once. SIGKILL is
+   * repeated until none is found or {@link KILL_LIMIT_MS} is over. SIGTSTP and SIGCONT go to the leader's
+   * group only, as from a terminal.
    */
-  async signal(exitSignal: NodeJS.Signals): Promise<void> {
-    if (exitSignal === 'SIGKILL') {
-      await this.#kill(KILL_LIMIT_MS);
-      // Still there only where nothing could be looked up.
-      this.#signalLiveGroup('SIGKILL');
-      return;
-    }
-    const members = await this.members();
-    const isGroupDone = this.#signalLiveGroup(exitSignal);
-    for (const member of members)
-      if (!isGroupDone || !member.isInLeaderGroup) this.#signalOne(member, exitSignal);
+  signal(exitSignal: NodeJS.Signals): Promise<void> {
+    if (exitSignal === 'SIGKILL') return this.#killAll();
+    const sent = this.#signals.then(() => this.#signalInTurn(exitSignal));
+    this.#signals = sent;
+    return sent;
   }
 
   /**
@@ -115,7 +125,76 @@ export class ProcessTree {
     return { runId: this.#runId, leader: this.#leader };
   }
 
-  /** One signal that reaches all of the group at one instant. Only while the leader holds its number. */
+  async #killAll(): Promise<void> {
+    await this.#kill(KILL_LIMIT_MS);
+    // Still there only where nothing could be looked up.
+    this.#signalLiveGroup('SIGKILL');
+  }
+
+  async #signalInTurn(exitSignal: NodeJS.Signals): Promise<void> {
+    if (exitSignal === 'SIGTSTP') await this.#suspendGroup();
+    else if (exitSignal === 'SIGCONT') this.#signalLiveGroup('SIGCONT');
+    else await this.#signalMembers(exitSignal);
+  }
+
+  /**
+   * Members are looked up before anything is signalled: with the death of a parent the only trace of some
+   * of its children is gone. A signal to a group also reaches who is being forked in it. Who left its group
+   * between the look and the signal is found by looking again; what was made after the signal, such as the
+   * clean-up of a trap, is not meant. Parents come first: a shell that sees its child end says so.
+   */
+  async #signalMembers(exitSignal: NodeJS.Signals): Promise<void> {
+    let members = await this.members();
+    const reached = new Set<string>();
+    const reachedGroups = new Set<number>();
+    const ownGroup = this.#leader?.pid;
+    if (ownGroup !== undefined && this.#signalLiveGroup(exitSignal)) reachedGroups.add(ownGroup);
+    const wakesStopped = exitSignal === 'SIGINT' || exitSignal === 'SIGTERM';
+    for (let looks = 0; looks < MAX_UNSETTLED_SCANS; looks += 1) {
+      const pids = new Set(members.map((member) => member.pid));
+      for (const member of [...members].reverse()) {
+        if (reached.has(keyOf(member))) continue;
+        reached.add(keyOf(member));
+        if (!reachedGroups.has(member.group)) {
+          // Nobody comes into a session from outside: where a member leads it, all of it is the run's.
+          const isGroupOurs = pids.has(member.session) && this.#table.isSame(member);
+          if (isGroupOurs && sendTo(-member.group, exitSignal) === 'sent')
+            reachedGroups.add(member.group);
+          else this.#signalOne(member, exitSignal);
+        }
+        if (wakesStopped && member.isStopped) this.#signalOne(member, 'SIGCONT');
+      }
+      const sentAt = this.#table.now();
+      if (sentAt === undefined) return;
+      members = (await this.members()).filter((member) => (member.bornAt ?? Infinity) <= sentAt);
+      if (members.every((member) => reached.has(keyOf(member)))) return;
+    }
+  }
+
+  /**
+   * The leader's group has no parent in its session, as if its shell had gone, and the kernel does not let
+   * SIGTSTP stop such a group by default ("orphaned" in POSIX, General Concepts). So those for whom it would
+   * do just that are stopped by SIGSTOP; those who handle or ignore it are left to what they do.
+   */
+  async #suspendGroup(): Promise<void> {
+    const stopped = new Set<string>();
+    for (let looks = 0; looks < MAX_UNSETTLED_SCANS; looks += 1) {
+      const toStop = (await this.members()).filter(
+        (member) =>
+          member.group === this.#leader?.pid &&
+          !stopped.has(keyOf(member)) &&
+          this.#table.isStoppedByDefault(member),
+      );
+      if (looks === 0 && !this.#signalLiveGroup('SIGTSTP')) return;
+      if (toStop.length === 0) return;
+      for (const member of toStop) {
+        stopped.add(keyOf(member));
+        this.#signalOne(member, 'SIGSTOP');
+      }
+    }
+  }
+
+  /** Only while the leader holds its number. */
   #signalLiveGroup(exitSignal: NodeJS.Signals): boolean {
     if (this.#leader === undefined || this.#leader.end !== undefined) return false;
     return sendTo(-this.#leader.pid, exitSignal) === 'sent';
@@ -128,7 +207,11 @@ export class ProcessTree {
   async #terminate(seen: Set<string>, graceMs: number): Promise<readonly RunProcess[]> {
     const deadline = performance.now() + graceMs;
     let members = await this.members();
-    for (const member of members) this.#signalOne(member, 'SIGTERM');
+    // Oldest first: a shell that sees its child end by a signal says so in the output.
+    for (const member of [...members].reverse()) {
+      this.#signalOne(member, 'SIGTERM');
+      if (member.isStopped) this.#signalOne(member, 'SIGCONT');
+    }
     for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, LONGEST_POLL_MS)) {
       for (const member of members) seen.add(keyOf(member));
       if (this.#areOutOfReach(members) || performance.now() >= deadline) return members;

@@ -19,6 +19,7 @@ interface Row {
   /** NaN on macOS, which prints an address. */
   readonly session: number;
   readonly isGone: boolean;
+  readonly isStopped: boolean;
   readonly startedAt: string;
   /** The arguments, with the environment after them where the system shows it. */
   readonly command: string;
@@ -44,6 +45,14 @@ export class PsTable implements ProcessTable {
 
   startOf(): string {
     return '';
+  }
+
+  now(): undefined {
+    return undefined;
+  }
+
+  isStoppedByDefault(): boolean {
+    return false;
   }
 
   /** A listing is too slow to repeat for each signal; the one in hand is some milliseconds old. */
@@ -75,7 +84,10 @@ export class PsTable implements ProcessTable {
       .map((row) => ({
         pid: row.pid,
         startedAt: row.startedAt,
-        isInLeaderGroup: row.group === leaderNumber,
+        group: row.group,
+        session: row.session,
+        bornAt: undefined,
+        isStopped: row.isStopped,
       }));
     if (onFound !== undefined) for (const found of processes) onFound(found);
     return { processes, isSettled: true };
@@ -127,6 +139,7 @@ function parsePsListing(text: string): Row[] {
         group: Number(group),
         session: Number(session),
         isGone: state.startsWith('Z'),
+        isStopped: state.startsWith('T'),
         startedAt,
         command,
       },

@@ -11,6 +11,14 @@ import type { PreparedStreams } from './streams.js';
 
 export type OutputName = 'stdout' | 'stderr';
 
+/** In characters. */
+export interface TerminalSpec {
+  readonly columns: number;
+  readonly rows: number;
+  /** What TERM is. */
+  readonly term: string;
+}
+
 export interface CommandSpec {
   /** Names the run in `RMTX_RUN_ID`, by which its processes are found again. */
   readonly runId: string;
@@ -54,6 +62,8 @@ export interface RunningCommand {
   readonly stdin: Writable | undefined;
   /** How the command itself ended; its descendants may still live. Never rejects. */
   readonly leaderExit: Promise<CommandExit>;
+  /** Of a command on a terminal: the window of whoever looks has this size now. */
+  resize?(size: Pick<TerminalSpec, 'columns' | 'rows'>): void;
   /** To the command and all its descendants. SIGKILL is repeated until none is found. */
   sendSignal(exitSignal: NodeJS.Signals): void;
   /**

@@ -81,14 +81,15 @@ async function trySpawn(
   start: () => ChildProcess,
 ): Promise<ChildProcess | Error> {
   try {
-    tree.beforeStart();
-    const child = start();
-    if (child.pid === undefined) {
-      const [error] = (await once(child, 'error')) as [Error];
-      return error;
-    }
-    tree.started(child.pid);
-    return child;
+    const started = await tree.start(() => {
+      const child = start();
+      // Emitted before anybody could listen if it were waited for outside.
+      const failed = child.pid === undefined ? once(child, 'error') : undefined;
+      return { pid: child.pid, child, failed };
+    });
+    if (started.failed === undefined) return started.child;
+    const [error] = (await started.failed) as [Error];
+    return error;
   } catch (error) {
     if (systemErrorCode(error) !== undefined && error instanceof Error) return error;
     throw error;

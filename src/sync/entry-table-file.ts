@@ -7,12 +7,14 @@
  *     32 manifest id | 32 SHA-256 of all the rest | the columns, then the text, each padded to 8 bytes
  */
 import { createHash } from 'node:crypto';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { RmtxError, isRmtxError } from '../errors.js';
 import { readFileIfExists } from '../util/atomic-file.js';
 import { writePartsAtomic } from '../util/atomic-parts.js';
 import { printable } from '../util/printable.js';
 import { assemble, bytesOf, columnTypes } from './entry-columns.js';
 import { EntryTable, manifestIdBytes, toManifestId } from './entry-table.js';
+import type { ManifestId } from './entry.js';
 
 const MAGIC = Buffer.from('rmtxtbl\u0001', 'latin1');
 const ID_OFFSET = 24;
@@ -78,6 +80,19 @@ export function loadEntryTable(file: string): EntryTable | undefined {
   } catch (error) {
     if (!isRmtxError(error)) throw error;
     throw corrupt(`${printable(file)}: ${error.message}`, error);
+  }
+}
+
+/** Which manifest a table file says it holds; undefined where it is no table file. Nothing else is read or checked. */
+export function manifestIdIn(file: string): ManifestId | undefined {
+  const header = Buffer.alloc(CHECKSUM_OFFSET);
+  const fd = openSync(file, 'r');
+  try {
+    const count = readSync(fd, header, 0, header.length, 0);
+    const isTable = count === header.length && header.subarray(0, MAGIC.length).equals(MAGIC);
+    return isTable ? toManifestId(header.subarray(ID_OFFSET)) : undefined;
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -31,6 +31,11 @@ export type IsOpen = (directory: string) => boolean;
 
 const ANY_DEPTH = Symbol('**');
 
+/** The pattern that means exactly this path and all below it. */
+export function quotePattern(path: string): string {
+  return path.replace(/[\\*?[]/g, '\\$&');
+}
+
 /** Patterns compiled once and asked for many paths. */
 export class PatternList {
   readonly #literals = new Map<string, CompiledPattern>();

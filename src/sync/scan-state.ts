@@ -32,7 +32,8 @@ export interface FileSignature {
 }
 
 const VERSION = 1;
-const INDEX_FILE = 'index';
+/** The table's name in the directory. */
+export const INDEX_FILE = 'index';
 const RULES_FILE = 'rules.json';
 
 /**

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { Rig } from '../support/rig.js';
 import type { RigProject } from '../support/rig.js';
 import { SmallDisk, noSmallDisks } from '../support/small-disk.js';
+import { VisitingClient } from '../support/visiting-client.js';
 
 const skip = noSmallDisks();
 const MEGABYTE = 1024 * 1024;
@@ -94,6 +95,27 @@ describe('a full disk of the host', { skip }, () => {
     assert.notEqual(result.code, 125, result.stderr);
     assert.equal(readFileSync(project.path('code'), 'utf8'), `${String(result.code)}\n`);
     await works(project);
+  });
+
+  test('by the output of a run that nobody visits: it is lost, and the host is not', async () => {
+    await using rig = new Rig();
+    using disk = new SmallDisk(rig.newDirectory('disk'), 24);
+    const project = await onSmallHost(rig, disk);
+    const client = new VisitingClient(rig, project.host);
+    const visit = await client.sh('seq 4000000; sleep 1000', { isDetached: true });
+    const lost = await client.until(visit.id, 'lost');
+    assert.match(lost.reason ?? '', /^no space left for the run's output/);
+    const back = await client.attach(visit.id, 'visit');
+    const { stdoutOffset } = back.attached;
+    assert.ok(stdoutOffset > 0);
+    const text = String(await back.stdout.whole);
+    const [, first = '', second = ''] = text.split('\n');
+    assert.equal(Number(second), Number(first) + 1);
+    assert.equal(await back.run.ending(), 'ERR_RMTX_RUN_LOST');
+    await works(project);
+    assert.equal((await project.host.stop()).code, 0);
+    client.host = await rig.host({ stateDirectory: project.host.stateDirectory });
+    assert.equal((await client.listed(visit.id))?.reason, lost.reason);
   });
 
   test('from the first moment on; what frees it can be done', async () => {

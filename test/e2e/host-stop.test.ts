@@ -22,6 +22,18 @@ async function startRun(
   return { host, client, root, running };
 }
 
+/** Why each run of the host is lost. */
+function reasons(host: RigHost): unknown[] {
+  const runs = path.join(host.stateDirectory, 'runs');
+  return readdirSync(runs).map((id) => {
+    const record = JSON.parse(readFileSync(path.join(runs, id, 'record.json'), 'utf8')) as {
+      state: string;
+      reason?: string;
+    };
+    return record.state === 'lost' ? record.reason : record.state;
+  });
+}
+
 describe('a host that is asked to stop', () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     test(`${signal} ends an idle one with 0, and nothing of it is left but its state`, async () => {
@@ -54,7 +66,7 @@ describe('a host that is asked to stop', () => {
       assert.equal(ended.code, 125);
       assert.match(ended.stderr, /^rmtx: error: the host is shutting down/m);
       assert.equal(readFileSync(path.join(root, 'kept.txt'), 'utf8'), 'as it was');
-      assert.deepEqual(readdirSync(path.join(host.stateDirectory, 'runs')), []);
+      assert.deepEqual(reasons(host), ['the host was stopped']);
 
       const again = await rig.host({ stateDirectory: host.stateDirectory });
       assert.doesNotMatch(again.running.stderr, /cut off/);
@@ -124,19 +136,22 @@ describe('a host that is killed', () => {
       );
       await processesStart(seconds, 2);
       await host.kill();
+      assert.equal(processesWith(seconds).length, 2);
+      const again = await rig.host({
+        stateDirectory: host.stateDirectory,
+        args: ['--listen', host.address],
+      });
       const ended = await running.ended;
       assert.equal(ended.code, 125);
-      assert.match(ended.stderr, /^rmtx: error: the connection .*was lost/m);
-      assert.equal(processesWith(seconds).length, 2);
+      assert.match(ended.stderr, /^rmtx: error: run r\w{16} was lost: /m);
       assert.deepEqual(readdirSync(root).sort(), ['.rmtx.json', 'kept.txt']);
 
-      const again = await rig.host({ stateDirectory: host.stateDirectory });
       assert.deepEqual(processesWith(seconds), []);
       assert.match(
         again.running.stderr,
         /run r[0-9a-z]{16} was cut off by the host's end; [23] processes ended/,
       );
-      assert.deepEqual(readdirSync(path.join(host.stateDirectory, 'runs')), []);
+      assert.match(reasons(again).join(), /^the host ended in the midst of it/);
       const after = await client.rmtx(
         ['exec', '--host', again.address, '--', 'sh', '-c', 'cat kept.txt; ls'],
         { cwd: root },

@@ -172,7 +172,8 @@ describe('init refuses, and writes nothing', () => {
   test('without a host, and where none answers', async () => {
     await using rig = new Rig();
     const cwd = folder(rig);
-    const none = await rig.client().rmtx(['init'], { cwd });
+    const args = ['init', '--service', 'nobody-has-this', '--discovery-timeout', '50ms'];
+    const none = await rig.client().rmtx(args, { cwd });
     assert.equal(none.code, 1);
     assert.match(none.stderr, /hint: .*--host ADDR/);
     const away = await rig

@@ -42,7 +42,7 @@ function generationOf(project: RigProject): number {
  */
 async function killAlongTheWay(
   project: RigProject,
-  kill: (running: RunningRmtx) => Promise<RigHost>,
+  kill: (running: RunningRmtx, proxy: CuttingProxy) => Promise<RigHost>,
 ): Promise<void> {
   let { host } = project;
   const run = (script: string, address: string): RunningRmtx =>
@@ -55,7 +55,7 @@ async function killAlongTheWay(
     await using proxy = await CuttingProxy.to(host.port);
     const running = run(changeTo(round + 2), proxy.address);
     await Promise.race([proxy.hasCarried(((round + 0.5) / KILLS) * whole), running.ended]);
-    host = await kill(running);
+    host = await kill(running, proxy);
     await running.ended;
     const next = await run('cat f* | sort -u; ls | wc -l', host.address).ended;
     assert.equal(next.code, 0, next.stderr);
@@ -86,9 +86,11 @@ test(`a host killed at any byte leaves the project before or after the run (${KI
   await using rig = new Rig();
   const project = await rig.project(generation(0));
   let { host } = project;
-  await killAlongTheWay(project, async () => {
+  await killAlongTheWay(project, async (_running, proxy) => {
     await host.kill();
     host = await rig.host({ stateDirectory: host.stateDirectory });
+    // Its client comes back to it, and is told what became of the run.
+    proxy.targetPort = host.port;
     return host;
   });
 });

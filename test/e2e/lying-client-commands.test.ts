@@ -157,13 +157,15 @@ describe('a command', () => {
     for (const run of runs) run.connection.destroy();
   });
 
-  test('ends when its client is gone, and when its client is revoked', async () => {
+  test('ends with its client where that wanted it so, and when its client is revoked', async () => {
     await using scene = await Scene.create();
     for (const how of ['destroyed', 'ended', 'revoked', 'lost before the start'] as const) {
       const client = LyingClient.paired(scene.rig, scene.host);
       const run = await client.connect();
       await run.untilUploaded({ a: 'x' });
-      run.start(['sh', '-c', 'echo $$; exec sleep 1000']);
+      run.start(['sh', '-c', 'echo $$; exec sleep 1000'], {
+        disconnectGraceMs: how === 'revoked' ? undefined : 0,
+      });
       if (how === 'lost before the start') {
         run.connection.destroy();
       } else {

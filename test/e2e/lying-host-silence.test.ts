@@ -68,7 +68,11 @@ describe('a host that does not go on', () => {
       const waiting = Object.entries(steps).map(async ([name, until]) => {
         const project = host.project({ file: name });
         // Each at its own step, all at once: the wait is the same.
+        let connections = 0;
         host.serveClientOf(project, async (visit) => {
+          connections += 1;
+          // Looked for again, it is not to be found.
+          if (connections > 1) visit.socket.destroy();
           await until(visit);
           await visit.fallSilent();
         });

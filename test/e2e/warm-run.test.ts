@@ -17,6 +17,7 @@ import { COMMANDS } from '../support/commands.js';
 import { Gate } from '../support/gate.js';
 import { PRINT_FLAT_TREE, flatTree } from '../support/planned-tree.js';
 import { runReported, startReported } from '../support/reported-run.js';
+import { untilNoRuns } from '../support/lying-scene.js';
 import { Rig } from '../support/rig.js';
 import type { RigProject, RunningRmtx } from '../support/rig.js';
 import { openedFiles, tracer, tracingIsMissing } from '../support/traced-opens.js';
@@ -188,7 +189,7 @@ describe('what a run leaves', () => {
   });
 
   test(
-    'what a killed client left half-done never shows up, and its command is ended',
+    'what a killed client left half-done never shows up, while its command goes on and after it',
     LIMIT,
     async () => {
       await using rig = new Rig();
@@ -198,9 +199,12 @@ describe('what a run leaves', () => {
       await gate.arrived(running);
       running.child.kill('SIGKILL');
       await running.ended;
-      await gate.abandoned();
       const next = await project.sh(PRINT_FLAT_TREE);
       assert.deepEqual(JSON.parse(next.text), flatTree(project.root));
+      gate.open();
+      await untilNoRuns(project.host);
+      const later = await project.sh(PRINT_FLAT_TREE);
+      assert.deepEqual(JSON.parse(later.text), flatTree(project.root));
       assert.deepEqual(readdirSync(project.root).toSorted(), ['.rmtx.json', 'a.txt', 'd']);
     },
   );
@@ -214,11 +218,12 @@ describe('what a run leaves', () => {
       await using gate = await Gate.in(rig.directory);
       const running = startHalfDone(project, gate);
       await gate.arrived(running);
+      const { address, stateDirectory } = project.host;
       await project.host.kill();
-      assert.equal((await running.ended).code, 125);
-      const host = await rig.host({ stateDirectory: project.host.stateDirectory });
+      await rig.host({ stateDirectory, args: ['--listen', address] });
       await gate.abandoned();
-      const next = await project.sh(PRINT_FLAT_TREE, { flags: ['--host', host.address] });
+      assert.equal((await running.ended).code, 125);
+      const next = await project.sh(PRINT_FLAT_TREE);
       assert.equal(next.code, 0, next.stderr);
       assert.deepEqual(JSON.parse(next.text), flatTree(project.root));
       assert.deepEqual(readdirSync(project.root).toSorted(), ['.rmtx.json', 'a.txt', 'd']);

@@ -4,12 +4,13 @@ import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Result, RigProject, RunningRmtx } from './rig.js';
 
-/** So that the code of an error is said, too. */
-export const verbose = { flags: ['-v'] } as const;
+/** So that the code of an error is said, too, and a host that is lost is not looked for for an hour. */
+const FLAGS = ['-v', '--disconnect-grace', '1s'] as const;
+export const verbose = { flags: FLAGS };
 
 /** With a small heap: what grows without end is found out before it hurts the machine of the test. */
 export function startExec(project: RigProject): RunningRmtx {
-  return project.client.start(['exec', '-v', '--', 'true'], {
+  return project.client.start(['exec', ...FLAGS, '--', 'true'], {
     cwd: project.root,
     env: { NODE_OPTIONS: '--max-old-space-size=700' },
   });

@@ -143,6 +143,8 @@ export class LyingRun {
   readonly #inbox: Inbox<HostMessage>;
   /** Every error and refusal that the host told. */
   readonly #told: RmtxError[] = [];
+  /** Every notice that the host gave, as `code: message`. */
+  readonly notices: string[] = [];
   readonly id = randomRunId();
 
   constructor(socket: TLSSocket) {
@@ -152,7 +154,10 @@ export class LyingRun {
       peer: 'host',
       parse: parseHostMessage,
       aside: (message) => {
-        if (message.type === 'notice') return true;
+        if (message.type === 'notice') {
+          this.notices.push(`${message.code}: ${message.message}`);
+          return true;
+        }
         if (message.type !== 'error' && message.type !== 'refused') return false;
         this.#told.push(message.error);
         throw message.error;

@@ -87,8 +87,18 @@ export async function upload(run: LyingRun, ...contents: readonly string[]): Pro
   });
 }
 
-/** Runs have directories until they are in order again. */
+/** Resolves when every command has ended; a run that never began leaves nothing behind. */
 export async function untilNoRuns(host: RigHost): Promise<void> {
   const runs = path.join(host.stateDirectory, 'runs');
-  while (readdirSync(runs).length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  const isOver = (id: string): boolean => {
+    try {
+      const { state } = JSON.parse(readFileSync(path.join(runs, id, 'record.json'), 'utf8')) as {
+        state: string;
+      };
+      return ['waiting', 'done', 'lost'].includes(state);
+    } catch {
+      return false;
+    }
+  };
+  while (!readdirSync(runs).every(isOver)) await new Promise((resolve) => setTimeout(resolve, 20));
 }

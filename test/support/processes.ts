@@ -35,3 +35,18 @@ function argumentsOf(pid: string): string[] {
     return [];
   }
 }
+
+/** The letter of /proc/PID/stat: R and S for one that goes on, T for one that is stopped. */
+export function stateOf(pid: number): string {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  return stat.slice(stat.lastIndexOf(')') + 2).slice(0, 1);
+}
+
+/** Resolves when the process is in one of these states. */
+export async function processIs(pid: number, states: string): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!states.includes(stateOf(pid))) {
+    if (performance.now() > deadline) throw new Error(`process ${pid} is ${stateOf(pid)}`);
+    await setTimeout(10);
+  }
+}

@@ -80,11 +80,15 @@ export class RunningRmtx {
     for (;;) {
       const match = pattern.exec(this.stdoutText) ?? pattern.exec(this.#stderr);
       if (match !== null) return match;
+      // Without it each round would leave its listeners behind.
+      const heard = new AbortController();
+      const { signal } = heard;
       const next = await Promise.race([
-        this.child.stdout === null ? never() : once(this.child.stdout, 'data'),
-        this.child.stderr === null ? never() : once(this.child.stderr, 'data'),
+        this.child.stdout === null ? never() : once(this.child.stdout, 'data', { signal }),
+        this.child.stderr === null ? never() : once(this.child.stderr, 'data', { signal }),
         this.#ended.then(() => 'ended' as const),
       ]);
+      heard.abort();
       if (next === 'ended' && !pattern.test(this.stdoutText) && !pattern.test(this.#stderr))
         throw new Error(
           `ended without saying ${String(pattern)}:\n${this.stdoutText}\n${this.#stderr}`,
@@ -110,6 +114,8 @@ export class Rig implements AsyncDisposable {
       /** A program and its arguments that starts the host as its last arguments say. */
       readonly wrap?: readonly string[];
       readonly home?: string;
+      /** Announces itself under this name; without, nobody hears of it. */
+      readonly service?: string;
     } = {},
   ): Promise<RigHost> {
     const stateDirectory = options.stateDirectory ?? this.newDirectory('host');
@@ -122,6 +128,7 @@ export class Rig implements AsyncDisposable {
         stateDirectory,
         '--name',
         'box',
+        ...(options.service === undefined ? ['--no-discovery'] : ['--service', options.service]),
         ...(options.args ?? []),
       ],
       {

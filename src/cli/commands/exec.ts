@@ -3,13 +3,14 @@ import path from 'node:path';
 import { openClientHome } from '../../client/home.js';
 import { previewProject } from '../../client/preview.js';
 import { runCommand } from '../../client/run.js';
-import type { RunOptions } from '../../client/run.js';
+import type { DetachedRun, RunOptions } from '../../client/run.js';
 import type { RunReport } from '../../client/run-events.js';
 import { openInput, openOutput } from '../../client/stdio.js';
+import { LocalTerminal, terminalRequest } from '../../client/terminal.js';
 import { resolveConfig } from '../../config/resolved-config.js';
 import { RmtxError, systemErrorCode } from '../../errors.js';
 import { printable } from '../../util/printable.js';
-import type { Invocation } from '../arguments.js';
+import type { FlagValues, Invocation } from '../arguments.js';
 import { requestedEnvironment } from '../command-environment.js';
 import { jsonDocument } from '../report/json.js';
 import { previewJson, previewPairs } from '../report/preview.js';
@@ -21,10 +22,16 @@ export { recover } from '../recovery.js';
 /** Runs the command; the exit status is its own, or says how rmtx failed. */
 export async function run(invocation: Invocation): Promise<number> {
   const { flags } = invocation;
+  refuseReportOfDetached(flags);
   const reportFile = flags.text('report');
   if (reportFile !== undefined) refuseUnwritable(reportFile);
-  const record = new RunRecord(invocation, reportFile);
-  let report: RunReport;
+  const record = new RunRecord(invocation, {
+    command: invocation.operands,
+    label: flags.text('label'),
+    timeoutMs: flags.durationMs('timeout'),
+    reportFile,
+  });
+  let report: RunReport | DetachedRun;
   try {
     const options = runOptions(invocation);
     if (flags.has('dry-run')) return await previewRun(options, flags.has('json') ? 'json' : 'text');
@@ -32,6 +39,11 @@ export async function run(invocation: Invocation): Promise<number> {
   } catch (error) {
     record.fail(error);
     throw error;
+  }
+  if ('isDetached' in report) {
+    if (report.wasLeft) record.left(report.runId);
+    else record.leave(report.runId);
+    return 0;
   }
   record.finish(report);
   return report.exitCode;
@@ -41,14 +53,19 @@ async function runWithStreams(
   options: RunOptions,
   { flags }: Invocation,
   record: RunRecord,
-): Promise<RunReport> {
-  const stdin = flags.has('no-stdin') ? undefined : openInput();
+): Promise<RunReport | DetachedRun> {
+  const hasTerminal = options.terminal !== undefined && !options.isDetached;
+  const terminal = hasTerminal ? LocalTerminal.open() : undefined;
+  const takesStdin = !flags.has('no-stdin') && !options.isDetached;
+  const stdin = terminal?.input ?? (takesStdin ? openInput() : undefined);
+  const stdout = terminal?.output ?? openOutput(1);
   try {
     return await runCommand(options, {
       onEvent: (event) => record.onEvent(event),
       // With `--json` the output travels in the events, so that stdout holds only JSON.
-      ...(flags.has('json') ? {} : { stdout: openOutput(1), stderr: openOutput(2) }),
+      ...(flags.has('json') ? {} : { stdout, stderr: openOutput(2) }),
       ...(stdin === undefined ? {} : { stdin }),
+      ...(terminal === undefined ? {} : { terminal }),
     });
   } finally {
     // An open pipe that nobody writes to must not keep this process once the command has ended.
@@ -58,9 +75,7 @@ async function runWithStreams(
 
 function runOptions({ flags, operands }: Invocation): RunOptions {
   const cwd = path.resolve(flags.text('cwd') ?? '.');
-  const timeoutMs = flags.durationMs('timeout');
-  if (timeoutMs === 0)
-    throw new RmtxError('ERR_RMTX_BAD_FLAG', '--timeout must be more than nothing');
+  const timeoutMs = positive(flags, 'timeout');
   // Wrong usage is said before anything that is wrong with the place.
   const env = requestedEnvironment(flags.list('env'), process.env);
   return {
@@ -74,7 +89,35 @@ function runOptions({ flags, operands }: Invocation): RunOptions {
     hasSyncBack: !flags.has('no-sync-back'),
     allowMassDelete: flags.has('allow-mass-delete'),
     label: flags.text('label'),
+    isDetached: flags.has('detach'),
+    terminal: wantsTerminal(flags) ? terminalRequest() : undefined,
+    disconnectGraceMs: positive(flags, 'disconnect-grace'),
   };
+}
+
+function wantsTerminal(flags: FlagValues): boolean {
+  if (!flags.has('tty') || flags.has('no-tty')) return false;
+  for (const other of ['json', 'no-stdin'])
+    if (flags.has(other) && !flags.has('detach'))
+      throw new RmtxError('ERR_RMTX_BAD_FLAG', `--tty and --${other} cannot go together`, {
+        hint: 'leave one of them out',
+      });
+  return true;
+}
+
+function positive(flags: FlagValues, name: string): number | undefined {
+  const milliseconds = flags.durationMs(name);
+  if (milliseconds === 0)
+    throw new RmtxError('ERR_RMTX_BAD_FLAG', `--${name} must be more than nothing`);
+  return milliseconds;
+}
+
+/** What is over only after we have left cannot be reported. */
+function refuseReportOfDetached(flags: FlagValues): void {
+  if (flags.has('detach') && flags.has('report'))
+    throw new RmtxError('ERR_RMTX_BAD_FLAG', '--detach does not wait for what --report reports', {
+      hint: 'leave one of them out',
+    });
 }
 
 /** `--dry-run`: what takes part, and nothing else. */

@@ -1,4 +1,5 @@
 import os from 'node:os';
+import { DEFAULT_DISCOVERY } from '../../config/resolved-config.js';
 import { startHost } from '../../host/server.js';
 import { localAddresses } from '../../util/local-addresses.js';
 import { printable } from '../../util/printable.js';
@@ -6,6 +7,7 @@ import type { Invocation } from '../arguments.js';
 import { DEFAULT_PAIRING_TTL_MS, stateDirectoryOf } from '../host-settings.js';
 import { EXIT_INTERRUPTED } from '../exit-code.js';
 import { dialableAddresses, firstPairingLines } from '../report/host-text.js';
+import { serviceOf } from '../service-flag.js';
 
 const DEFAULT_LISTEN = ':33221';
 
@@ -17,11 +19,12 @@ export async function run({ flags }: Invocation): Promise<number> {
   const warn = flags.has('quiet') ? () => undefined : (line: string) => say(`warning: ${line}`);
   // Before the start, so that a signal in its midst is not lost.
   const stopAsked = watchSignals();
-  if (flags.has('service')) warn('--service has no effect: this version announces nothing');
+  const service = serviceOf(flags, DEFAULT_DISCOVERY.service);
   const host = await startHost({
     listen: flags.text('listen') ?? DEFAULT_LISTEN,
     stateDirectory: stateDirectoryOf(flags),
     name: flags.text('name') ?? os.hostname(),
+    service: flags.has('no-discovery') ? undefined : service,
     log: flags.has('quiet') ? () => undefined : (line) => say(printable(line)),
   });
   process.stdout.write(`listening on ${host.addresses.join(' and ')}\n`);

@@ -1,10 +1,14 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import path from 'node:path';
+import { pingHost } from '../../client/control.js';
+import type { PingAnswer } from '../../client/control.js';
+import { openClientHome } from '../../client/home.js';
+import type { PairedHost } from '../../client/pair.js';
 import { previewProject } from '../../client/preview.js';
 import { findConfig } from '../../config/find-config.js';
 import type { FoundConfig } from '../../config/find-config.js';
 import { realPathIfExists, refuseUnsafeRoot } from '../../config/project-root.js';
-import { loadConfig, resolveConfig } from '../../config/resolved-config.js';
+import { DEFAULT_DISCOVERY, loadConfig, resolveConfig } from '../../config/resolved-config.js';
 import {
   planInitialConfig,
   writeInitialConfig,
@@ -32,17 +36,21 @@ export async function run({ flags }: Invocation): Promise<number> {
   const place = checkedPlace(flags);
   const found = place.found;
   const current = found === undefined ? undefined : loadConfig(found);
-  const target = pairingTarget(flags, {
+  const target = await pairingTarget(flags, {
     address: current?.host,
     fingerprint: undefined,
+    usual: current?.hostFingerprint,
+    discovery: current?.discovery ?? DEFAULT_DISCOVERY,
   });
   const paired = await pairAt(target, flags);
-  const hostToWrite = flags.has('host') ? paired.address : undefined;
-  const outcome =
-    found === undefined
-      ? create(place, { host: hostToWrite, fingerprint: paired.fingerprint })
-      : join(found, { host: hostToWrite, fingerprint: paired.fingerprint });
+  const values: HostValues = {
+    host: flags.has('host') ? paired.address : undefined,
+    fingerprint: paired.fingerprint,
+    service: target.service,
+  };
+  const outcome = found === undefined ? create(place, values) : join(found, values);
   const preview = await previewIfPossible(outcome.configFile);
+  const ping = await pingIfPossible(paired);
   const { configFile } = outcome;
   const { name, address, fingerprint } = paired;
   process.stdout.write(
@@ -50,11 +58,12 @@ export async function run({ flags }: Invocation): Promise<number> {
       ? jsonDocument({
           initialized: { config: configFile, host: name, address, fingerprint },
           ...(preview === undefined ? {} : previewJson(preview)),
+          ...(ping === undefined ? {} : { ping: { rtt_ms: ping.rttMs, version: ping.version } }),
         })
       : tabLine('initialized', configFile, address, fingerprint),
   );
   if (!flags.has('quiet') && !flags.has('json'))
-    for (const line of initLines(outcome, preview)) process.stderr.write(`${line}\n`);
+    for (const line of initLines({ outcome, preview, ping })) process.stderr.write(`${line}\n`);
   return 0;
 }
 
@@ -97,6 +106,7 @@ function refuseReadOnly(folder: string): void {
 interface HostValues {
   readonly host: string | undefined;
   readonly fingerprint: string;
+  readonly service: string | undefined;
 }
 
 function create({ root, configFile }: Place, values: HostValues): InitOutcome {
@@ -128,6 +138,17 @@ function warnOfGit(exclude: ReturnType<typeof writeInitialConfig>): void {
 async function previewIfPossible(configPath: string): Promise<Preview | undefined> {
   try {
     return await previewProject(resolveConfig({ cwd: process.cwd(), configPath }));
+  } catch (error) {
+    process.stderr.write(renderError(error, { isJson: false, isVerbose: false }));
+    return undefined;
+  }
+}
+
+/** The first call as a paired client: whoever sees it answered knows that runs will work. */
+async function pingIfPossible(paired: PairedHost): Promise<PingAnswer | undefined> {
+  try {
+    const home = openClientHome();
+    return await pingHost({ home, host: paired.address, config: undefined });
   } catch (error) {
     process.stderr.write(renderError(error, { isJson: false, isVerbose: false }));
     return undefined;

@@ -1,3 +1,4 @@
+import { DEFAULT_DISCOVERY } from '../../config/resolved-config.js';
 import type { Invocation } from '../arguments.js';
 import { pairAt, pairingTarget } from '../pairing.js';
 import { jsonDocument } from '../report/json.js';
@@ -9,9 +10,10 @@ export { recover } from '../recovery.js';
 export async function run({ flags }: Invocation): Promise<number> {
   // With `--host` the person names the host; the config's pin belongs to the config's host.
   const config = flags.has('host') ? undefined : configIfAny(flags);
-  const target = pairingTarget(flags, {
+  const target = await pairingTarget(flags, {
     address: config?.host,
     fingerprint: config?.hostFingerprint,
+    discovery: config?.discovery ?? DEFAULT_DISCOVERY,
   });
   const { name, address, fingerprint } = await pairAt(target, flags);
   process.stdout.write(

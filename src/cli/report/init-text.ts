@@ -20,13 +20,30 @@ export type InitOutcome =
       readonly hasChanged: boolean;
     };
 
+/** What the host said to the first ping. */
+export interface FirstPing {
+  readonly name: string;
+  readonly rttMs: number;
+}
+
+export interface InitReport {
+  readonly outcome: InitOutcome;
+  readonly preview: Preview | undefined;
+  readonly ping: FirstPing | undefined;
+}
+
 /** What the person should know before the first run. */
-export function initLines(outcome: InitOutcome, preview: Preview | undefined): string[] {
+export function initLines({ outcome, preview, ping }: InitReport): string[] {
   return [
     ...(outcome.kind === 'created' ? createdLines(outcome) : joinedLines(outcome)),
     ...(preview === undefined ? [] : previewLines(preview)),
+    ...(ping === undefined ? [] : [pingLine(ping)]),
     'rmtx: try it: rmtx exec -- uname -a',
   ];
+}
+
+function pingLine({ name, rttMs }: FirstPing): string {
+  return `rmtx: paired with ${printable(name)}, which answers in ${Math.round(rttMs * 10) / 10}ms`;
 }
 
 function createdLines(outcome: Extract<InitOutcome, { kind: 'created' }>): string[] {

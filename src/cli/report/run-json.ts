@@ -26,6 +26,15 @@ export function runEventJson(event: RunEvent): object | undefined {
         is_cold: event.isCold,
         slot: event.slot,
       };
+    case 'attached':
+      return {
+        type: 'attached',
+        run_id: event.runId,
+        host: event.host,
+        address: event.address,
+        state: event.state,
+        command: event.command,
+      };
     case 'output':
       return {
         type: 'output',
@@ -60,7 +69,7 @@ export interface RunFacts {
   readonly label?: string | undefined;
   readonly startedAt: Date;
   readonly endedAt: Date;
-  readonly run?: Extract<RunEvent, { type: 'run' }> | undefined;
+  readonly run?: Extract<RunEvent, { type: 'run' | 'attached' }> | undefined;
 }
 
 /** The whole of a run that came to an end. */

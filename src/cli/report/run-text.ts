@@ -21,6 +21,14 @@ export interface RunTextOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/** What answers somebody or tells how it goes on: nothing is the matter. */
+const NO_WARNINGS: ReadonlySet<string> = new Set([
+  'interrupt',
+  'connection-lost',
+  'connected-again',
+  'not-from-here',
+]);
+
 const stepWords: Readonly<Record<RunStep, { readonly doing: string; readonly done: string }>> = {
   scan: { doing: 'looking for changes', done: 'scanned' },
   connect: { doing: 'connecting', done: 'connected' },
@@ -38,9 +46,11 @@ export class RunText {
   readonly #progress: ProgressLine | undefined;
   readonly #stepStarts = new Map<RunStep, number>();
   #problemCount = 0;
+  #command: readonly string[];
 
   constructor(options: RunTextOptions) {
     this.#options = options;
+    this.#command = options.command;
     const { write, columns, now } = options;
     if (options.isTerminal && options.canErase && !options.isQuiet)
       this.#progress = new ProgressLine({ write, columns, now });
@@ -56,6 +66,10 @@ export class RunText {
         break;
       case 'run':
         this.#onRun(event);
+        break;
+      case 'attached':
+        this.#command = event.command;
+        this.#sayDetail(attachedWords(event));
         break;
       case 'notice':
         this.#onNotice(event);
@@ -79,10 +93,17 @@ export class RunText {
     this.#progress?.stop();
   }
 
+  /** Whoever sat at the command's terminal has left it. */
+  left(runId: string): void {
+    this.stop();
+    this.#sayUnlessQuiet(`rmtx: run ${runId} goes on; rmtx attach ${runId} comes back to it`);
+  }
+
   /** Says what came of the run, where its exit code alone does not. */
   finish(report: RunReport): void {
     this.stop();
-    for (const line of outcomeLines(report.outcome, this.#options)) this.#say(line);
+    const asked = { command: this.#command, timeoutMs: this.#options.timeoutMs };
+    for (const line of outcomeLines(report.outcome, asked)) this.#say(line);
     const unsaid = this.#problemCount - MAX_PROBLEM_LINES;
     if (unsaid > 0 && !this.#options.isQuiet)
       this.#say(`rmtx: and ${count(unsaid, 'more problem')}; --report FILE lists them all`);
@@ -122,8 +143,8 @@ export class RunText {
       return;
     }
     if (event.level === 'info' && !this.#isWatched) return;
-    // An answer to Ctrl-C warns of nothing.
-    const isWarning = event.level === 'warning' && event.code !== 'interrupt';
+    if (event.level === 'detail' && !this.#options.isVerbose) return;
+    const isWarning = event.level === 'warning' && !NO_WARNINGS.has(event.code);
     this.#sayUnlessQuiet(`rmtx: ${isWarning ? 'warning: ' : ''}${printable(event.message)}`);
     if (event.hint !== undefined) this.#sayUnlessQuiet(`rmtx: hint: ${printable(event.hint)}`);
   }
@@ -166,6 +187,11 @@ function progressWords(event: Extract<RunEvent, { type: 'progress' }>): string {
 function runWords(event: Extract<RunEvent, { type: 'run' }>): string {
   const warmth = event.isCold ? 'cold' : 'warm';
   return `rmtx: run ${printable(event.runId)} on ${printable(event.host)} (${printable(event.address)}), ${warmth} workspace ${printable(event.workspace)}, slot ${event.slot}`;
+}
+
+function attachedWords(event: Extract<RunEvent, { type: 'attached' }>): string {
+  const { runId, host, address, state, command } = event;
+  return `rmtx: run ${printable(runId)} on ${printable(host)} (${printable(address)}) is ${state}: ${printable(command.join(' '))}`;
 }
 
 /** A conflict is said whatever `-q` says: something of the command's work is not where it belongs. */

@@ -21,15 +21,18 @@ Usage:
   $ rmtx pair [flags]
 
 Flags:
-      --host <ADDR>      Where the host is: ADDR[:PORT], the port is 33221 if left out
-      --fingerprint <F>  Pair only with the host that has this fingerprint
-      --code <CODE>      The code that \`rmtx host pair-code\` prints there; - reads it from stdin
-      --label <LABEL>    What the host calls this client (default USER@MACHINE)
-      --config <FILE>    Use this config file instead of looking for .rmtx.json upward
-  -v, --verbose          Say more: steps, times, causes
-  -q, --quiet            Say nothing but errors
-      --json             Print JSON, errors included
-  -h, --help             Show this help
+      --host <ADDR>               Where the host is: ADDR[:PORT], the port is 33221 if left out
+      --fingerprint <F>           Pair only with the host that has this fingerprint
+      --code <CODE>               The code that \`rmtx host pair-code\` prints there; - reads it from stdin
+      --label <LABEL>             What the host calls this client (default USER@MACHINE)
+      --select <N>                Of several hosts that are found, take the one with this number
+      --service <NAME>            Look for hosts of this service (default rmtx, or the config’s)
+      --discovery-timeout <TIME>  Look for so long where no host answers (default 13.5s)
+      --config <FILE>             Use this config file instead of looking for .rmtx.json upward
+  -v, --verbose                   Say more: steps, times, causes
+  -q, --quiet                     Say nothing but errors
+      --json                      Print JSON, errors included
+  -h, --help                      Show this help
 
 Examples:
   rmtx pair --host 192.168.1.42:33221 --code 12345678
@@ -38,7 +41,8 @@ Examples:
   for (const { name, flags } of commandTable) {
     const text = helpText(name.split(' '));
     for (const flag of flags) {
-      const line = text.split('\n').find((each) => each.includes(`--${flag.name}`));
+      const lines = text.split('\n').filter((each) => /^ +(?:-\w, )?--/.test(each));
+      const line = lines.find((each) => each.includes(`--${flag.name}`));
       assert.ok(line?.endsWith(flag.summary), `${name} --${flag.name}`);
     }
   }

@@ -3,6 +3,7 @@ import { writeFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { startProcess } from '../../../src/runtime/process.js';
 import {
   ProcessTree,
@@ -24,6 +25,7 @@ import {
   temporaryDirectory,
   untilPrinted,
 } from '../../support/commands.js';
+import { processIs } from '../../support/processes.js';
 
 const linuxOnly = { skip: process.platform === 'linux' ? false : 'looks into /proc' };
 
@@ -110,6 +112,46 @@ test('signals the whole tree, also what left the group', linuxOnly, async () => 
   command.sendSignal('SIGTERM');
   assert.deepEqual(await command.leaderExit, { kind: 'exited', code: 7 });
   assert.deepEqual((await finish(command)).swept, { killed: 0, survivors: 0 });
+});
+
+test('suspends the group, and who handles that decides for itself', linuxOnly, async () => {
+  // What a shell ignores stays ignored across exec.
+  const deaf = `sh -c 'trap "" TSTP; echo deaf $$; exec tail -f /dev/null' &`;
+  const handler = `process.on("SIGTSTP", () => console.log("caught")); setInterval(() => {}, 1000)`;
+  const catching = `node -e 'console.log("catching", process.pid); ${handler}' &`;
+  const apart = 'setsid sh -c "echo apart \\$\\$; exec tail -f /dev/null" &';
+  const script = `${deaf} ${catching} ${apart} echo leader $$; exec tail -f /dev/null`;
+  const command = await startProcess(specOf(['sh', '-c', script]));
+  const printed = await untilPrinted(command.stdout, /(?:^\w+ \d+\n[^]*){4}/m);
+  const pidOf = (name: string): number => Number(new RegExp(`${name} (\\d+)`).exec(printed)?.[1]);
+  const caught = untilPrinted(command.stdout, /caught/);
+  command.sendSignal('SIGTSTP');
+  await processIs(pidOf('leader'), 'T');
+  await caught;
+  for (const name of ['deaf', 'catching', 'apart']) await processIs(pidOf(name), 'RSD');
+  command.sendSignal('SIGCONT');
+  await processIs(pidOf('leader'), 'RSD');
+  // In the order of the calls, and what is stopped hears that it has to end.
+  command.sendSignal('SIGTSTP');
+  command.sendSignal('SIGTERM');
+  assert.deepEqual((await finish(command)).exit, {
+    kind: 'signalled',
+    signal: 'SIGTERM',
+    number: 15,
+  });
+  for (const name of ['deaf', 'catching', 'apart']) assert.equal(isRunning(pidOf(name)), false);
+});
+
+test('a signal does not reach what its trap starts', linuxOnly, async () => {
+  const script = `trap 'setsid sh -c "sleep 0.3; echo cleaned" & wait $!; exit 3' TERM; echo up; while :; do sleep 0.05; done`;
+  const command = await startProcess(specOf(['sh', '-c', script]));
+  await untilPrinted(command.stdout, /up/);
+  // Not in the same hundredth of a second as its start.
+  await delay(30);
+  const cleaned = untilPrinted(command.stdout, /cleaned/);
+  command.sendSignal('SIGTERM');
+  await cleaned;
+  assert.deepEqual((await finish(command)).exit, { kind: 'exited', code: 3 });
 });
 
 test('finds and ends what a run left behind by its id alone', linuxOnly, async (t) => {

@@ -14,6 +14,8 @@ const preview: Preview = {
   problems: [{ path: 's', code: 'special-file', message: 'a socket' }],
 };
 
+const nothing = { preview: undefined, ping: undefined };
+
 test('init says what it wrote, what stays here, and how much is sent', () => {
   const outcome = {
     kind: 'created',
@@ -22,12 +24,13 @@ test('init says what it wrote, what stays here, and how much is sent', () => {
     ignore: ['.git/**', '**/.env'],
     keepOnHost: ['**/node_modules/'],
   } as const;
-  assert.deepEqual(initLines(outcome, preview), [
+  assert.deepEqual(initLines({ outcome, preview, ping: { name: 'box', rttMs: 1.24 } }), [
     'rmtx: wrote /p/.rmtx.json for Node.js',
     'rmtx: never sent, secrets among them: .git/**, **/.env',
     'rmtx: stays on the host from run to run: **/node_modules/',
     'rmtx: the first run sends 1,234 files (12MB); largest folders: data (10MB), src (1MB)',
     'rmtx: warning: s: a socket',
+    'rmtx: paired with box, which answers in 1.2ms',
     'rmtx: try it: rmtx exec -- uname -a',
   ]);
 });
@@ -39,13 +42,13 @@ test('init in a project that has a config says that it left it alone', () => {
     localFile: '/p/.rmtx.local.json',
     hasChanged: true,
   } as const;
-  assert.deepEqual(initLines(outcome, undefined), [
+  assert.deepEqual(initLines({ outcome, ...nothing }), [
     'rmtx: kept /p/.rmtx.json as it is',
     'rmtx: wrote this host into /p/.rmtx.local.json',
     'rmtx: try it: rmtx exec -- uname -a',
   ]);
   assert.equal(
-    initLines({ ...outcome, hasChanged: false }, undefined)[1],
+    initLines({ outcome: { ...outcome, hasChanged: false }, ...nothing })[1],
     'rmtx: it names this host already, so nothing was written',
   );
 });

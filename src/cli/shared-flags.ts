@@ -1,0 +1,66 @@
+/** Flags and words that several commands share. */
+import type { FlagSpec } from './command-table.js';
+
+export const help: FlagSpec = { name: 'help', short: 'h', summary: 'Show this help' };
+export const verbose: FlagSpec = {
+  name: 'verbose',
+  short: 'v',
+  summary: 'Say more: steps, times, causes',
+};
+export const quiet: FlagSpec = { name: 'quiet', short: 'q', summary: 'Say nothing but errors' };
+export const json: FlagSpec = { name: 'json', summary: 'Print JSON, errors included' };
+export const common = [verbose, quiet, json, help];
+
+export const host: FlagSpec = {
+  name: 'host',
+  value: 'HOST',
+  summary: 'The host: ADDR[:PORT] or the name of a paired one (also RMTX_HOST)',
+};
+export const config: FlagSpec = {
+  name: 'config',
+  value: 'FILE',
+  summary: 'Use this config file instead of looking for .rmtx.json upward',
+};
+export const target = [host, config];
+export const stateDir: FlagSpec = {
+  name: 'state-dir',
+  value: 'DIR',
+  summary: 'Where the host keeps its state (also RMTX_STATE_DIR)',
+};
+export const pairing: readonly FlagSpec[] = [
+  {
+    name: 'host',
+    value: 'ADDR',
+    summary: 'Where the host is: ADDR[:PORT], the port is 33221 if left out',
+  },
+  { name: 'fingerprint', value: 'F', summary: 'Pair only with the host that has this fingerprint' },
+  {
+    name: 'code',
+    value: 'CODE',
+    summary: 'The code that `rmtx host pair-code` prints there; - reads it from stdin',
+  },
+  {
+    name: 'label',
+    value: 'LABEL',
+    summary: 'What the host calls this client (default USER@MACHINE)',
+  },
+  {
+    name: 'select',
+    value: 'N',
+    summary: 'Of several hosts that are found, take the one with this number',
+  },
+  {
+    name: 'service',
+    value: 'NAME',
+    summary: 'Look for hosts of this service (default rmtx, or the config’s)',
+  },
+  {
+    name: 'discovery-timeout',
+    value: 'TIME',
+    kind: 'duration',
+    summary: 'Look for so long where no host answers (default 13.5s)',
+  },
+  config,
+];
+
+export const runOperand = 'RUN is an id of `rmtx runs`, the beginning of one, or last.';

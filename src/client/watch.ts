@@ -1,0 +1,61 @@
+/** Reads a run's output without changing anything for anybody. */
+import type { HostTarget } from './control.js';
+import { isConnectionLoss } from './connect.js';
+import { chooseHostOfRun } from './host-choice.js';
+import { HostLink, RECONNECT_LIMIT_MS } from './host-link.js';
+import type { RunSinks } from './run-events.js';
+import { RunTeller } from './run-teller.js';
+import { RunTicket } from './run-ticket.js';
+import { RunStreams } from './streams.js';
+
+export interface WatchOptions {
+  readonly target: HostTarget;
+  readonly runId: string;
+  /** The first byte that is wanted of each stream. */
+  readonly sinceByte: number;
+  /** Stay until the output has ended; else it is read as far as it goes. */
+  readonly isFollowed: boolean;
+}
+
+/** Resolves when everything that was asked for is handed over. */
+export async function watchRun(options: WatchOptions, sinks: RunSinks): Promise<void> {
+  const { target, runId, sinceByte, isFollowed } = options;
+  const teller = new RunTeller(sinks);
+  const ticket = RunTicket.find(target.home, runId);
+  using link = new HostLink({
+    home: target.home,
+    abortSignal: new AbortController().signal,
+    limitMs: RECONNECT_LIMIT_MS,
+    choose: () =>
+      chooseHostOfRun(
+        { home: target.home, named: target.host, config: target.config },
+        ticket?.details,
+      ),
+    onNotice: (code, text) => teller.hostSays(code, text),
+    onOutage: (outage) => teller.outage(outage, 'running'),
+  });
+  const streams = new RunStreams({ sinks, offsets: { stdout: sinceByte, stderr: sinceByte } });
+  for (;;) {
+    const { stdout, stderr } = streams.offsets;
+    const { host, answer } = await link.connect(async (connected) => {
+      connected.send({
+        type: 'run_attach',
+        runId,
+        mode: 'watch',
+        stdoutOffset: stdout,
+        stderrOffset: stderr,
+        tail: isFollowed,
+      });
+      await connected.welcome;
+      return connected.inbox.next('run_attached');
+    });
+    teller.dropped(streams.skipTo({ stdout: answer.stdoutOffset, stderr: answer.stderrOffset }));
+    try {
+      await streams.receive(host);
+      break;
+    } catch (error) {
+      if (!isConnectionLoss(error)) throw error;
+    }
+  }
+  await streams.flushed();
+}

@@ -1,0 +1,92 @@
+/** What a client asks and decides about its runs, apart from visiting them. */
+import { RmtxError } from '../errors.js';
+import type { Fields } from '../protocol/fields.js';
+import { encodeHostMessage } from '../protocol/host-message-codec.js';
+import { RUN_ID_PATTERN } from '../protocol/messages.js';
+import type { CommandOutcome } from '../protocol/messages.js';
+import { runNotFound } from './run-errors.js';
+import type { RunRecord } from './run-record.js';
+import type { Run } from './run.js';
+import type { Routes } from './routes.js';
+import type { HostServices } from './services.js';
+
+export function runRoutes({ runs }: HostServices, clientId: string): Routes {
+  const named = (body: Fields): Run => {
+    const id = body.matching('run_id', RUN_ID_PATTERN);
+    const run = runs.find(id, clientId);
+    if (run === undefined) throw runNotFound(id);
+    return run;
+  };
+  return {
+    'GET /v1/runs': () => ({ runs: runs.list(clientId).map(describeRun) }),
+    'POST /v1/runs/cancel': async (body) => {
+      const run = named(body);
+      const isForced = body.boolean('is_forced');
+      const wasGoingOn = ['preparing', 'running', 'collecting'].includes(run.state);
+      run.life?.stop({ isForced });
+      // Also where it was lost: its state says so.
+      await run.collected.catch(() => undefined);
+      return { was_going_on: wasGoingOn, run: describeRun(run.record) };
+    },
+    'POST /v1/runs/discard': (body) => {
+      const run = named(body);
+      refuseBusy(run);
+      run.take('discard');
+      return { run: describeRun(run.record) };
+    },
+  };
+}
+
+/** What waits is dropped; what goes on, or is being brought home, is somebody's. */
+function refuseBusy(run: Run): void {
+  if (run.state === 'waiting' && run.visitors.isAnyoneThere)
+    throw new RmtxError(
+      'ERR_RMTX_CONTEXT_BUSY',
+      `the changes of run ${run.id} are being brought home`,
+    );
+  if (['preparing', 'running', 'collecting'].includes(run.state))
+    throw new RmtxError('ERR_RMTX_CONTEXT_BUSY', `run ${run.id} is still going on`, {
+      hint: `rmtx cancel ${run.id} ends it`,
+    });
+}
+
+/** Keys are part of what `rmtx runs --json` promises. */
+function describeRun(record: RunRecord): object {
+  const { exit, changeSet } = record;
+  return {
+    id: record.id,
+    state: record.state,
+    label: record.label,
+    command: record.command,
+    context: record.contextName,
+    context_id: record.contextId,
+    started_at: record.startedAt,
+    ended_at: record.endedAt ?? null,
+    exit_code: exit === undefined ? null : exitCodeOf(exit.outcome),
+    outcome: exit === undefined ? null : encodedOutcome(exit),
+    changes: record.state === 'waiting' ? (changeSet?.changes ?? 0) : 0,
+    wants_sync_back: record.wantsSyncBack,
+    has_terminal: record.hasTerminal,
+    reason: record.reason ?? null,
+  };
+}
+
+function encodedOutcome(exit: NonNullable<RunRecord['exit']>): unknown {
+  return (encodeHostMessage({ type: 'exited', ...exit }) as { outcome: unknown }).outcome;
+}
+
+/** As `exec` would exit with it. */
+function exitCodeOf(outcome: CommandOutcome): number {
+  switch (outcome.kind) {
+    case 'exited':
+      return outcome.code;
+    case 'signalled':
+      return 128 + outcome.number;
+    case 'timed-out':
+      return 124;
+    case 'not-found':
+      return 127;
+    case 'not-executable':
+      return 126;
+  }
+}
