@@ -35,6 +35,24 @@ test('every event has its stable shape', () => {
       },
     ],
     [
+      {
+        type: 'attached',
+        runId: 'r',
+        host: 'h',
+        address: 'a:1',
+        state: 'waiting',
+        command: ['make', '-j'],
+      },
+      {
+        type: 'attached',
+        run_id: 'r',
+        host: 'h',
+        address: 'a:1',
+        state: 'waiting',
+        command: ['make', '-j'],
+      },
+    ],
+    [
       { type: 'output', stream: 'stderr', offset: 7, bytes: Buffer.from([0, 255]) },
       { type: 'output', stream: 'stderr', offset: 7, data_b64: 'AP8=' },
     ],

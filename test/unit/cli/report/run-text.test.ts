@@ -260,3 +260,48 @@ test('nothing is drawn on a dumb terminal, in a pipe, or with -q', (t) => {
     assert.deepEqual(written, []);
   }
 });
+
+test('a lost connection is no warning; a short cut is a detail', () => {
+  const lost: RunEvent = {
+    type: 'notice',
+    code: 'connection-lost',
+    message: 'connection lost; looking for the host (the run goes on)',
+    level: 'warning',
+  };
+  const short: RunEvent = {
+    type: 'notice',
+    code: 'connected-again',
+    message: 'the connection was lost; connected again after 20ms',
+    level: 'detail',
+  };
+  assert.equal(
+    textOf([lost, short]),
+    'rmtx: connection lost; looking for the host (the run goes on)\n',
+  );
+  assert.equal(textOf([lost, short], undefined, { isQuiet: true }), '');
+  assert.equal(textOf([short], undefined, { isTerminal: true }), '');
+  assert.equal(
+    textOf([short], undefined, { isVerbose: true }),
+    'rmtx: the connection was lost; connected again after 20ms\n',
+  );
+});
+
+test('who comes back to a run is told of its command as of one of their own', () => {
+  const attached: RunEvent = {
+    type: 'attached',
+    runId: 'r1',
+    host: 'desk',
+    address: '192.168.1.42:33221',
+    state: 'running',
+    command: ['make', 'a\nb'],
+  };
+  const timedOut: RunReport = { ...done, outcome: { kind: 'timed-out' }, exitCode: 124 };
+  assert.equal(
+    textOf([attached], timedOut, { command: [] }),
+    'rmtx: error: make was ended because its time was up\n',
+  );
+  assert.match(
+    textOf([attached], undefined, { isVerbose: true }),
+    /^rmtx: run r1 on desk \(192\.168\.1\.42:33221\) is running: make a\\x0ab$/m,
+  );
+});
