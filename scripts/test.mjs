@@ -22,6 +22,8 @@ const env = { ...process.env };
 delete env.NODE_EXTRA_CA_CERTS;
 // Node leaves one core free by default: on a machine with two that is half of it.
 const flags = ['--test', `--test-concurrency=${os.availableParallelism()}`, '--enable-source-maps'];
+// A file that hangs is a failure with a name, not a night of waiting; the slowest takes 40 s.
+if (process.env.RMTX_LONG_TESTS !== '1') flags.push('--test-timeout=150000');
 const child = spawnSync(process.execPath, [...flags, ...files], {
   stdio: 'inherit',
   env,
