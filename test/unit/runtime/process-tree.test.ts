@@ -118,7 +118,8 @@ test('suspends the group, and who handles that decides for itself', linuxOnly, a
   // What a shell ignores stays ignored across exec.
   const deaf = `sh -c 'trap "" TSTP; echo deaf $$; exec tail -f /dev/null' &`;
   const handler = `process.on("SIGTSTP", () => console.log("caught")); setInterval(() => {}, 1000)`;
-  const catching = `node -e 'console.log("catching", process.pid); ${handler}' &`;
+  // It says so once it does: before that the signal would stop it for good.
+  const catching = `node -e '${handler}; console.log("catching", process.pid)' &`;
   const apart = 'setsid sh -c "echo apart \\$\\$; exec tail -f /dev/null" &';
   const script = `${deaf} ${catching} ${apart} echo leader $$; exec tail -f /dev/null`;
   const command = await startProcess(specOf(['sh', '-c', script]));
