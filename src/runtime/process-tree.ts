@@ -49,6 +49,8 @@ export class ProcessTree {
   /** Members that run as another user by now (sudo, a setuid program). */
   readonly #denied = new Set<string>();
   #signals = Promise.resolve();
+  /** SIGKILL has overtaken whatever gentler signal is still on its way. */
+  #isKilling = false;
 
   constructor(runId: string, table: ProcessTable = openProcessTable()) {
     this.#runId = runId;
@@ -126,6 +128,7 @@ export class ProcessTree {
   }
 
   async #killAll(): Promise<void> {
+    this.#isKilling = true;
     await this.#kill(KILL_LIMIT_MS);
     // Still there only where nothing could be looked up.
     this.#signalLiveGroup('SIGKILL');
@@ -151,6 +154,8 @@ export class ProcessTree {
     if (ownGroup !== undefined && this.#signalLiveGroup(exitSignal)) reachedGroups.add(ownGroup);
     const wakesStopped = exitSignal === 'SIGINT' || exitSignal === 'SIGTERM';
     for (let looks = 0; looks < MAX_UNSETTLED_SCANS; looks += 1) {
+      // Who is stopped now was stopped to be killed, and must not wake up and see its children dead.
+      if (this.#isKilling) return;
       const pids = new Set(members.map((member) => member.pid));
       for (const member of [...members].reverse()) {
         if (reached.has(keyOf(member))) continue;
