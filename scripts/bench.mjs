@@ -17,6 +17,8 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { once } from 'node:events';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -227,35 +229,36 @@ try {
       rmSync(projects[which], { recursive: true, force: true });
     }
   }
-  if (wanted.length === 0 || wanted.includes('start')) reportStart();
+  if (wanted.length === 0 || wanted.includes('start')) await reportStart();
 } finally {
   stopHost();
   stopSshd();
   rmSync(scratch, { recursive: true, force: true });
 }
 
-/** Start-up of exec up to its first packet (it fails at dialling a closed port), beside an empty node. */
-function reportStart() {
+/** Start-up of exec until its connection arrives, beside a node that starts and ends. */
+async function reportStart() {
   const project = path.join(scratch, 'start');
   mkdirSync(project, { recursive: true });
-  writeFileSync(
-    path.join(project, '.rmtx.json'),
-    JSON.stringify({ version: 1, host: '127.0.0.1:1' }),
-  );
+  const server = net.createServer((socket) => socket.destroy());
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const host = `127.0.0.1:${server.address().port}`;
+  writeFileSync(path.join(project, '.rmtx.json'), JSON.stringify({ version: 1, host }));
   const own = [];
   const theirs = [];
   for (let round = 0; round < runs * 4; round++) {
-    own.push(
-      timed(() =>
-        spawnSync(process.execPath, [bin, 'exec', '--', 'true'], {
-          env,
-          cwd: project,
-          stdio: 'ignore',
-        }),
-      ),
-    );
+    const startedAt = performance.now();
+    const child = spawn(process.execPath, [bin, 'exec', '--', 'true'], {
+      env,
+      cwd: project,
+      stdio: 'ignore',
+    });
+    await once(server, 'connection');
+    own.push(performance.now() - startedAt);
+    if (child.exitCode === null) await once(child, 'exit');
     theirs.push(timed(() => spawnSync(process.execPath, ['-e', '0'], { env, stdio: 'ignore' })));
   }
+  server.close();
   console.log(`\n${'start'.padEnd(24)} ${'rmtx'.padStart(9)} ${'node -e 0'.padStart(9)}   ratio`);
   report('exec to first packet', own, theirs);
 }

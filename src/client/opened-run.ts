@@ -4,6 +4,7 @@
  * connection that breaks on the way costs nothing but the way: the host drops the run, and it is opened
  * again. What had been sent is there already then.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { contextKey } from '../config/context-key.js';
 import { forwardedEnvironment } from '../config/env-forward.js';
 import type { ClientMessage, HostMessage } from '../protocol/messages.js';
@@ -83,9 +84,11 @@ export class OpenedRun implements Disposable {
    */
   async start(): Promise<HostConnection> {
     const { teller } = this.#around;
-    this.#scan ??= this.#scanProject();
+    // The scan has this thread to itself for a while: before it the first packet is to be on its way.
     let opening =
       this.#agreement === undefined ? teller.step('connect', () => this.#open()) : this.#open();
+    opening.catch(() => undefined);
+    this.#scan ??= nextTurn().then(() => this.#scanProject());
     for (;;) {
       const [{ host, opened }] = await bothOrFirstError(opening, this.#scan);
       try {
