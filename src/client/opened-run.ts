@@ -87,8 +87,9 @@ export class OpenedRun implements Disposable {
     // The scan has this thread to itself for a while: before it the first packet is to be on its way.
     let opening =
       this.#agreement === undefined ? teller.step('connect', () => this.#open()) : this.#open();
-    opening.catch(() => undefined);
-    this.#scan ??= nextTurn().then(() => this.#scanProject());
+    let hasFailed = false;
+    opening.catch(() => (hasFailed = true));
+    this.#scan ??= nextTurn().then(() => (hasFailed ? undefined : this.#scanProject()));
     for (;;) {
       const [{ host, opened }] = await bothOrFirstError(opening, this.#scan);
       try {

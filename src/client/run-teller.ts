@@ -19,13 +19,19 @@ const whileLostAtTerminal =
 
 export class RunTeller {
   readonly #sinks: RunSinks;
+  #isClosed = false;
 
   constructor(sinks: RunSinks) {
     this.#sinks = sinks;
   }
 
   emit(event: RunEvent): void {
-    void this.#sinks.onEvent(event);
+    if (!this.#isClosed) void this.#sinks.onEvent(event);
+  }
+
+  /** The run is over for whoever listens: what is still under way here, such as a scan, says nothing more. */
+  close(): void {
+    this.#isClosed = true;
   }
 
   info(code: string, message: string): void {

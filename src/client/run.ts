@@ -77,6 +77,7 @@ export async function runCommand(
     throw run.explained(error);
   } finally {
     run.close();
+    teller.close();
   }
 }
 

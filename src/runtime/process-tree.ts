@@ -171,7 +171,7 @@ export class ProcessTree {
       }
       const sentAt = this.#table.now();
       if (sentAt === undefined) return;
-      members = (await this.members()).filter((member) => (member.bornAt ?? Infinity) <= sentAt);
+      members = (await this.members()).filter((member) => (member.bornAt ?? Infinity) < sentAt);
       if (members.every((member) => reached.has(keyOf(member)))) return;
     }
   }
