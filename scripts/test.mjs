@@ -20,8 +20,15 @@ if (files.length === 0) {
 const env = { ...process.env };
 // Costs every Node 20 start about 40 ms and changes nothing here.
 delete env.NODE_EXTRA_CA_CERTS;
-// Node leaves one core free by default: on a machine with two that is half of it.
-const flags = ['--test', `--test-concurrency=${os.availableParallelism()}`, '--enable-source-maps'];
+const flags = [
+  '--test',
+  // Node leaves one core free by default; the slow files mostly wait for other processes.
+  `--test-concurrency=${os.availableParallelism() + 1}`,
+  '--test-reporter=./scripts/test-reporter.mjs',
+  '--enable-source-maps',
+  // MockTimers say it once a file.
+  '--disable-warning=ExperimentalWarning',
+];
 // A file that hangs is a failure with a name, not a night of waiting; the slowest takes 40 s.
 if (process.env.RMTX_LONG_TESTS !== '1') flags.push('--test-timeout=150000');
 const child = spawnSync(process.execPath, [...flags, ...files], {

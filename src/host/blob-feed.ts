@@ -48,7 +48,7 @@ export class BlobFeed {
     if (this.#failure !== undefined) throw this.#failure;
     const taken = this.#fill(piece);
     if (taken < piece.length) return this.#pushRest(piece.subarray(taken));
-    if (!this.#isWatching) this.#watch(this.#filling, 0);
+    this.#shipWhenQuiet();
   }
 
   /** Resolves when the worker has taken in everything. */
@@ -63,9 +63,11 @@ export class BlobFeed {
       await this.#ship();
       if (this.#failure !== undefined) throw this.#failure;
       const taken = this.#fill(rest);
-      if (taken === rest.length) return;
+      if (taken === rest.length) break;
       rest = rest.subarray(taken);
     }
+    // The sender may wait for an answer to just these bytes.
+    this.#shipWhenQuiet();
   }
 
   #fill(piece: Uint8Array): number {
@@ -100,6 +102,10 @@ export class BlobFeed {
   }
 
   /** Ships what there is once a turn of the event loop brought nothing more. */
+  #shipWhenQuiet(): void {
+    if (!this.#isWatching) this.#watch(this.#filling, 0);
+  }
+
   #watch(half: Half, seen: number): void {
     this.#isWatching = true;
     setImmediate(() => {

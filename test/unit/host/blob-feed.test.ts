@@ -6,6 +6,12 @@ import type { BlobsResult } from '../../../src/host/workspace-session.js';
 import { createDeferred } from '../../../src/util/deferred.js';
 
 const MEBIBYTE = 1024 * 1024;
+/** Of the memory that both threads see. */
+const HALF = MEBIBYTE / 2;
+
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
 
 /** A worker that is as slow as it is told to be. */
 class Worker {
@@ -43,6 +49,29 @@ test('what is left when nothing more comes goes by itself', async () => {
   assert.equal(feed.push(Buffer.from('the last')), undefined);
   await arrived.promise;
   assert.deepEqual(worker.taken, [Buffer.from('the last')]);
+});
+
+test('so does what is left of pieces that had to wait for the worker', async () => {
+  for (const sizes of [[2 * MEBIBYTE], [HALF, 1], [HALF - 1, 2], [10, MEBIBYTE, 10]])
+    for (const pausesBetween of [0, 1, 2, 3]) {
+      const worker = new Worker();
+      const data = randomBytes(sizes.reduce((sum, size) => sum + size));
+      const arrived = createDeferred<undefined>();
+      let bytes = 0;
+      const feed = new BlobFeed(worker, () => {
+        bytes = worker.taken.reduce((sum, part) => sum + part.length, 0);
+        if (bytes === data.length) arrived.resolve(undefined);
+      });
+      // The worker takes until the watch for more has given up.
+      worker.turn = turns(4);
+      let offset = 0;
+      for (const size of sizes) {
+        await feed.push(data.subarray(offset, (offset += size)));
+        await turns(pausesBetween);
+      }
+      await arrived.promise;
+      assert.ok(Buffer.concat(worker.taken).equals(data));
+    }
 });
 
 test('a busy worker holds the sender back, and nothing is overwritten meanwhile', async () => {
