@@ -151,6 +151,8 @@ export class ProcessTree {
     const reached = new Set<string>();
     const reachedGroups = new Set<number>();
     const ownGroup = this.#leader?.pid;
+    // Before the signal: a trap may have begun to clean up before the clock could be read after it.
+    const sentAt = this.#table.now();
     if (ownGroup !== undefined && this.#signalLiveGroup(exitSignal)) reachedGroups.add(ownGroup);
     const wakesStopped = exitSignal === 'SIGINT' || exitSignal === 'SIGTERM';
     for (let looks = 0; looks < MAX_UNSETTLED_SCANS; looks += 1) {
@@ -169,7 +171,6 @@ export class ProcessTree {
         }
         if (wakesStopped && member.isStopped) this.#signalOne(member, 'SIGCONT');
       }
-      const sentAt = this.#table.now();
       if (sentAt === undefined) return;
       members = (await this.members()).filter((member) => (member.bornAt ?? Infinity) < sentAt);
       if (members.every((member) => reached.has(keyOf(member)))) return;
