@@ -1,6 +1,7 @@
 /** The second half of a run, the same for whoever started it and whoever came back to it: streams, exit, changes. */
-import type { CommandOutcome } from '../protocol/messages.js';
 import { RmtxError, isRmtxError } from '../errors.js';
+import { exitCodeOf } from '../protocol/exit-code.js';
+import type { CommandOutcome } from '../protocol/messages.js';
 import type { HostedRun } from './hosted-run.js';
 import type { HomeReport } from './results.js';
 import type { Interrupts } from './interrupts.js';
@@ -80,7 +81,7 @@ export function reportOf(
   },
   home?: HomeReport,
 ): RunReport {
-  const code = exitCodeOf(outcome);
+  const code = outcome.kind === 'interrupted' ? 130 : exitCodeOf(outcome);
   const { conflicts = [], problems = [] } = home ?? {};
   for (const conflict of conflicts) about.teller.emit({ type: 'conflict', ...conflict });
   for (const problem of problems) about.teller.emit({ type: 'problem', ...problem });
@@ -133,21 +134,4 @@ export function withWayBack(
 function hasItsOwnWay(error: RmtxError): boolean {
   const isWithAnother = error.code === 'ERR_RMTX_RUN_TAKEN_OVER';
   return isBeyondRecall(error) || isWithAnother || error.code === 'ERR_RMTX_HOST_STOPPING';
-}
-
-function exitCodeOf(outcome: RunOutcome): number {
-  switch (outcome.kind) {
-    case 'exited':
-      return outcome.code;
-    case 'signalled':
-      return 128 + outcome.number;
-    case 'timed-out':
-      return 124;
-    case 'interrupted':
-      return 130;
-    case 'not-found':
-      return 127;
-    case 'not-executable':
-      return 126;
-  }
 }

@@ -1,4 +1,6 @@
 /** Reads a run's output without changing anything for anybody. */
+import { isRmtxError } from '../errors.js';
+import type { RmtxError } from '../errors.js';
 import type { HostTarget } from './control.js';
 import { isConnectionLoss } from './connect.js';
 import { chooseHostOfRun } from './host-choice.js';
@@ -17,7 +19,7 @@ export interface WatchOptions {
   readonly isFollowed: boolean;
 }
 
-/** Resolves when everything that was asked for is handed over. */
+/** Resolves when everything that was asked for is handed over; that a run was lost is said behind its output. */
 export async function watchRun(options: WatchOptions, sinks: RunSinks): Promise<void> {
   const { target, runId, sinceByte, isFollowed } = options;
   const teller = new RunTeller(sinks);
@@ -52,10 +54,21 @@ export async function watchRun(options: WatchOptions, sinks: RunSinks): Promise<
     teller.dropped(streams.skipTo({ stdout: answer.stdoutOffset, stderr: answer.stderrOffset }));
     try {
       await streams.receive(host);
+      // What the host has to say of the end comes behind the output, unless the run goes on.
+      if (isFollowed || answer.state !== 'running') await host.inbox.next('exited');
       break;
     } catch (error) {
+      if (isLostRun(error)) {
+        teller.warn('run-lost', error.message);
+        break;
+      }
       if (!isConnectionLoss(error)) throw error;
     }
   }
   await streams.flushed();
+}
+
+/** Its output is all here, and there is nothing more to wait for. */
+function isLostRun(error: unknown): error is RmtxError {
+  return isRmtxError(error) && error.code === 'ERR_RMTX_RUN_LOST';
 }

@@ -18,12 +18,16 @@ export interface OutputBytes {
   readonly stderr: number;
 }
 
-export interface RunRecord {
+/** Whose a run is, and what it is called. */
+export interface RunOrigin {
   readonly id: string;
   readonly clientId: string;
   readonly contextId: string;
   readonly contextName: string;
   readonly label: string;
+}
+
+export interface RunRecord extends RunOrigin {
   readonly command: readonly string[];
   /** Relative to the project root, as the client named it. */
   readonly cwd: string;
@@ -47,6 +51,27 @@ export interface RunRecord {
 }
 
 const RECORD = 'record.json';
+
+/** Of a run that is being opened: what it is to execute comes later. */
+export function newRecord(origin: RunOrigin): RunRecord {
+  return {
+    ...origin,
+    command: [],
+    cwd: '',
+    hasTerminal: false,
+    hasStdin: false,
+    wantsSyncBack: false,
+    slot: undefined,
+    startedAt: new Date().toISOString(),
+    endedAt: undefined,
+    state: 'preparing',
+    exit: undefined,
+    changeSet: undefined,
+    printed: undefined,
+    keptBytes: 0,
+    reason: undefined,
+  };
+}
 
 export function runDirectory(runs: string, id: string): string {
   return path.join(runs, id);

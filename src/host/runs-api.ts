@@ -1,9 +1,9 @@
 /** What a client asks and decides about its runs, apart from visiting them. */
 import { RmtxError } from '../errors.js';
+import { exitCodeOf } from '../protocol/exit-code.js';
 import type { Fields } from '../protocol/fields.js';
 import { encodeHostMessage } from '../protocol/host-message-codec.js';
 import { RUN_ID_PATTERN } from '../protocol/messages.js';
-import type { CommandOutcome } from '../protocol/messages.js';
 import { runNotFound } from './run-errors.js';
 import type { RunRecord } from './run-record.js';
 import type { Run } from './run.js';
@@ -62,6 +62,7 @@ function describeRun(record: RunRecord): object {
     context_id: record.contextId,
     started_at: record.startedAt,
     ended_at: record.endedAt ?? null,
+    // As `exec` would exit with it.
     exit_code: exit === undefined ? null : exitCodeOf(exit.outcome),
     outcome: exit === undefined ? null : encodedOutcome(exit),
     changes: record.state === 'waiting' ? (changeSet?.changes ?? 0) : 0,
@@ -73,20 +74,4 @@ function describeRun(record: RunRecord): object {
 
 function encodedOutcome(exit: NonNullable<RunRecord['exit']>): unknown {
   return (encodeHostMessage({ type: 'exited', ...exit }) as { outcome: unknown }).outcome;
-}
-
-/** As `exec` would exit with it. */
-function exitCodeOf(outcome: CommandOutcome): number {
-  switch (outcome.kind) {
-    case 'exited':
-      return outcome.code;
-    case 'signalled':
-      return 128 + outcome.number;
-    case 'timed-out':
-      return 124;
-    case 'not-found':
-      return 127;
-    case 'not-executable':
-      return 126;
-  }
 }

@@ -6,8 +6,8 @@ import { removeTree } from '../util/remove-tree.js';
 import { hostStopping } from './run-errors.js';
 import { KEEP_RUN_MS, expiredRuns, newestFirst } from './run-keeping.js';
 import { RunLife } from './run-life.js';
-import { readRunRecords, runDirectory } from './run-record.js';
-import type { RunRecord } from './run-record.js';
+import { newRecord, readRunRecords, runDirectory } from './run-record.js';
+import type { RunOrigin, RunRecord } from './run-record.js';
 import { Run } from './run.js';
 import type { HostServices } from './services.js';
 import type { Visitor } from './visitors.js';
@@ -15,14 +15,6 @@ import type { Visitor } from './visitors.js';
 /** A command that cleans up after itself has this long when the host stops. */
 const STOP_GRACE_MS = 3000;
 const CUT_OFF = 'the host ended in the midst of it (it was killed, or the machine went down)';
-
-export interface OpenOptions {
-  readonly id: string;
-  readonly clientId: string;
-  readonly contextId: string;
-  readonly contextName: string;
-  readonly label: string;
-}
 
 /** Every run that the host knows: those that go on, and those that are kept for whoever comes back. */
 export class Runs {
@@ -62,7 +54,7 @@ export class Runs {
    * A new run, being opened by this visitor. Its client may open one anew that has not begun, because its
    * connection broke: the earlier attempt is dropped first. Throws BAD_MESSAGE where there is one already.
    */
-  async open(options: OpenOptions, visitor: Visitor, services: HostServices): Promise<Run> {
+  async open(options: RunOrigin, visitor: Visitor, services: HostServices): Promise<Run> {
     for (;;) {
       if (this.stopping.aborted) throw hostStopping();
       const known = this.#runs.get(options.id);
@@ -200,24 +192,4 @@ export async function evictUnbegun({ life }: Run): Promise<boolean> {
   life.evict();
   await life.settled;
   return true;
-}
-
-function newRecord(options: OpenOptions): RunRecord {
-  return {
-    ...options,
-    command: [],
-    cwd: '',
-    hasTerminal: false,
-    hasStdin: false,
-    wantsSyncBack: false,
-    slot: undefined,
-    startedAt: new Date().toISOString(),
-    endedAt: undefined,
-    state: 'preparing',
-    exit: undefined,
-    changeSet: undefined,
-    printed: undefined,
-    keptBytes: 0,
-    reason: undefined,
-  };
 }

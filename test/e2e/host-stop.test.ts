@@ -135,6 +135,8 @@ describe('a host that is killed', () => {
         `echo changed > kept.txt; echo made > made.txt; setsid sleep ${seconds} & echo started; sleep ${seconds}`,
       );
       await processesStart(seconds, 2);
+      const follower = client.start(['logs', '-f', 'last'], { cwd: root });
+      await follower.says(/started/);
       await host.kill();
       assert.equal(processesWith(seconds).length, 2);
       const again = await rig.host({
@@ -145,6 +147,12 @@ describe('a host that is killed', () => {
       assert.equal(ended.code, 125);
       assert.match(ended.stderr, /^rmtx: error: run r\w{16} was lost: /m);
       assert.deepEqual(readdirSync(root).sort(), ['.rmtx.json', 'kept.txt']);
+      // Whoever only reads gets all there is, and is told that there is no more.
+      const read = ['logs', 'last', '--host', again.address];
+      for (const logs of [await follower.ended, await client.rmtx(read, { cwd: root })]) {
+        assert.deepEqual([logs.code, logs.text], [0, 'started\n']);
+        assert.match(logs.stderr, /^rmtx: warning: run r\w{16} was lost: the host ended/m);
+      }
 
       assert.deepEqual(processesWith(seconds), []);
       assert.match(

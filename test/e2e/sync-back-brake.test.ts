@@ -1,31 +1,16 @@
 /** Deletions of nearly everything are held back. */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
+import { PairedRig } from '../support/paired-rig.js';
 import { manyFiles, text } from '../support/project-files.js';
 import { runReported } from '../support/reported-run.js';
-import { Rig } from '../support/rig.js';
-import type { RigClient, RigHost, RigProject, Tree } from '../support/rig.js';
 
-let rig: Rig;
-let host: RigHost;
-let client: RigClient;
-
-before(async () => {
-  rig = new Rig();
-  host = await rig.host();
-  client = await rig.pairedClient(host);
-});
-
-after(() => rig[Symbol.asyncDispose]());
-
-function projectWith(files: Tree): RigProject {
-  return client.project(files, { host });
-}
+const paired = new PairedRig();
 
 describe('the brake on mass deletion', () => {
   test('holds deletions of everything back, says so, and edits still come home', async () => {
-    const project = projectWith({ ...manyFiles(40), Makefile: 'all:\n' });
+    const project = paired.projectWith({ ...manyFiles(40), Makefile: 'all:\n' });
     const result = await runReported(project, 'rm -rf ./*; echo new > new.txt');
     assert.equal(result.code, 122, result.stderr);
     assert.match(result.stderr, /41 deletions .*held back.*--allow-mass-delete/);
@@ -43,7 +28,7 @@ describe('the brake on mass deletion', () => {
   });
 
   test('holds back more than 100 deletions that are more than 30 percent, but not a move', async () => {
-    const project = projectWith({ ...manyFiles(150), ...manyFiles(300, 'other') });
+    const project = paired.projectWith({ ...manyFiles(150), ...manyFiles(300, 'other') });
     const held = await runReported(project, 'rm -rf src');
     assert.equal(held.code, 122, held.stderr);
     assert.equal(readdirSync(project.path('src')).length, 150);

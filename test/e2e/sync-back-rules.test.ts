@@ -2,33 +2,18 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { readTree } from '../support/disk-tree.js';
+import { PairedRig } from '../support/paired-rig.js';
 import { manyFiles, text } from '../support/project-files.js';
 import { runReported } from '../support/reported-run.js';
-import { Rig } from '../support/rig.js';
-import type { RigClient, RigHost, RigProject, Tree } from '../support/rig.js';
 
-let rig: Rig;
-let host: RigHost;
-let client: RigClient;
-
-before(async () => {
-  rig = new Rig();
-  host = await rig.host();
-  client = await rig.pairedClient(host);
-});
-
-after(() => rig[Symbol.asyncDispose]());
-
-function projectWith(files: Tree, config: object = {}): RigProject {
-  return client.project(files, { config, host });
-}
+const paired = new PairedRig();
 
 describe('what is not synced', () => {
   test('ignored files of yours survive whatever the command removes or writes in their place', async () => {
-    const project = projectWith(
+    const project = paired.projectWith(
       {
         'build/out.o': 'object',
         'build/secret.local': 'mine',
@@ -74,7 +59,7 @@ describe('what is not synced', () => {
   });
 
   test('nothing is ever written into .git, also where it is sent', async () => {
-    const project = projectWith({ 'a.txt': 'a' }, { ignore: [] });
+    const project = paired.projectWith({ 'a.txt': 'a' }, { ignore: [] });
     execFileSync('git', ['init', '-q'], { cwd: project.root });
     mkdirSync(project.path('sub'));
     const before = json(readTree(project.path('.git')));
@@ -109,7 +94,7 @@ describe('what is not synced', () => {
   });
 
   test('the config is not written by a run', async () => {
-    const project = projectWith({ 'a.txt': 'a' });
+    const project = paired.projectWith({ 'a.txt': 'a' });
     const config = text(project, '.rmtx.json');
     const result = await runReported(
       project,
@@ -125,7 +110,7 @@ describe('what is not synced', () => {
   });
 
   test('with --no-sync-back the project stays as it is, and so does the next run', async () => {
-    const project = projectWith(
+    const project = paired.projectWith(
       { 'a.txt': 'a', 'd/b.txt': 'b', 'ignored/': '' },
       { ignore: ['out/'] },
     );
@@ -145,7 +130,7 @@ describe('what is not synced', () => {
 
 describe('sync_back', () => {
   test('brings home what it names and nothing else', async () => {
-    const project = projectWith(
+    const project = paired.projectWith(
       { 'src/a.c': 'a', 'gen/x.ts': 'x', 'gen/sub/y.ts': 'y', 'reports/old.xml': 'old' },
       { sync_back: ['gen/**/*.ts', 'reports/'] },
     );
@@ -168,7 +153,7 @@ describe('sync_back', () => {
   });
 
   test('an ignored path that it names comes home, is renewed, is never sent and never deleted here', async () => {
-    const project = projectWith(
+    const project = paired.projectWith(
       { 'a.txt': 'a', '.gitignore': 'coverage/\ndist/\n' },
       { ignore_gitignore: true, sync_back: ['coverage/', '.'] },
     );
@@ -197,7 +182,7 @@ describe('sync_back', () => {
   });
 
   test('a new directory on the way to what it names is made and is no reason to complain', async () => {
-    const project = projectWith(
+    const project = paired.projectWith(
       { 'gen/old.ts': 'old', 'target/x': 'x' },
       { sync_back: ['gen/**/*.ts', 'target/*/report.xml'], ignore: ['target/'] },
     );
@@ -216,11 +201,11 @@ describe('sync_back', () => {
   });
 
   test('what comes home only by name does not make the next run send its whole manifest', async () => {
-    const project = projectWith(
+    const project = paired.projectWith(
       { ...manyFiles(500), 'kept/.gitkeep': '' },
       { ignore: ['coverage/'], sync_back: ['**', 'coverage/*.info'] },
     );
-    await using proxy = await CuttingProxy.to(host.port);
+    await using proxy = await CuttingProxy.to(paired.host.port);
     const bytesOf = async (script: string): Promise<number> => {
       const result = await project.sh(script, { flags: ['--host', proxy.address] });
       assert.equal(result.code, 0, result.stderr);
@@ -235,7 +220,7 @@ describe('sync_back', () => {
   });
 
   test('a file that was there before rmtx first wrote at an ignored path is never replaced', async () => {
-    const project = projectWith(
+    const project = paired.projectWith(
       { 'coverage/lcov.info': 'mine' },
       { ignore: ['coverage/'], sync_back: ['coverage/'] },
     );
@@ -246,7 +231,7 @@ describe('sync_back', () => {
 });
 
 test('a result that is too deep for any path is said, and the rest comes home', async () => {
-  const project = projectWith({ 'a.txt': 'a' });
+  const project = paired.projectWith({ 'a.txt': 'a' });
   const deep = `const fs=require('fs');for(let n=0;n<90;n++){fs.mkdirSync('d'.repeat(50));process.chdir('d'.repeat(50))}fs.writeFileSync('deep','')`;
   const run = await runReported(project, `echo b > b.txt; '${process.execPath}' -e "${deep}"`);
   assert.equal(run.problems.length, 1);

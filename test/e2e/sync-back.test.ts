@@ -11,33 +11,18 @@ import {
   statSync,
   utimesSync,
 } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { Gate } from '../support/gate.js';
+import { PairedRig } from '../support/paired-rig.js';
 import { PRINT_FLAT_TREE } from '../support/planned-tree.js';
 import { text } from '../support/project-files.js';
 import { runReported, startReported } from '../support/reported-run.js';
-import { Rig } from '../support/rig.js';
-import type { RigClient, RigHost, RigProject, Tree } from '../support/rig.js';
 
-let rig: Rig;
-let host: RigHost;
-let client: RigClient;
-
-before(async () => {
-  rig = new Rig();
-  host = await rig.host();
-  client = await rig.pairedClient(host);
-});
-
-after(() => rig[Symbol.asyncDispose]());
-
-function projectWith(files: Tree): RigProject {
-  return client.project(files, { host });
-}
+const paired = new PairedRig();
 
 describe('attributes', () => {
   test('a mode or a time alone comes home, and nothing is transferred for it', async () => {
-    const project = projectWith({ 'run.sh': 'echo', data: 'data', 'd/file': 'x' });
+    const project = paired.projectWith({ 'run.sh': 'echo', data: 'data', 'd/file': 'x' });
     chmodSync(project.path('run.sh'), 0o644);
     const { ino } = statSync(project.path('run.sh'));
     const result = await runReported(
@@ -59,7 +44,11 @@ describe('attributes', () => {
   });
 
   test('files that nobody changed keep inode and times on both sides', async () => {
-    const project = projectWith({ 'old.txt': 'old', 'sub/older.txt': 'older', 'edit.txt': 'e' });
+    const project = paired.projectWith({
+      'old.txt': 'old',
+      'sub/older.txt': 'older',
+      'edit.txt': 'e',
+    });
     utimesSync(project.path('old.txt'), 1_500_000_000.25, 1_500_000_000.25);
     const look = 'stat -c "%n %i %Y %Z" old.txt sub/older.txt';
     const first = await project.sh(look);
@@ -76,8 +65,8 @@ describe('attributes', () => {
   });
 
   test('what a command wrote has the time at which it wrote it', async () => {
-    const project = projectWith({});
-    await using gate = await Gate.in(rig.directory);
+    const project = paired.projectWith({});
+    await using gate = await Gate.in(paired.rig.directory);
     const from = Date.now();
     const started = startReported(project, `echo x > made; ${gate.command}`);
     await gate.arrived(started.running);
@@ -91,8 +80,8 @@ describe('attributes', () => {
 });
 
 test('what is changed here during the run and not by it stays, and the next run has it', async () => {
-  const project = projectWith({ 'a.txt': 'a', 'b.txt': 'b', 'c.txt': 'c' });
-  await using gate = await Gate.in(rig.directory);
+  const project = paired.projectWith({ 'a.txt': 'a', 'b.txt': 'b', 'c.txt': 'c' });
+  await using gate = await Gate.in(paired.rig.directory);
   const started = startReported(project, `echo theirs > a.txt; ${gate.command}`);
   await gate.arrived(started.running);
   project.write({ 'b.txt': 'edited', 'new/n.txt': 'new' });
@@ -113,11 +102,11 @@ test('what is changed here during the run and not by it stays, and the next run 
 });
 
 test('a project that is moved during the run gets the results where it is; one that is removed says so', async () => {
-  const project = projectWith({ 'a.txt': 'a' });
-  await using gate = await Gate.in(rig.directory);
+  const project = paired.projectWith({ 'a.txt': 'a' });
+  await using gate = await Gate.in(paired.rig.directory);
   const moved = startReported(project, `echo b > a.txt; ${gate.command}`);
   await gate.arrived(moved.running);
-  const elsewhere = `${rig.newDirectory('elsewhere')}/project`;
+  const elsewhere = `${paired.rig.newDirectory('elsewhere')}/project`;
   renameSync(project.root, elsewhere);
   gate.open();
   assert.equal((await moved.ended).code, 0);
@@ -126,7 +115,7 @@ test('a project that is moved during the run gets the results where it is; one t
 
   renameSync(elsewhere, project.root);
   const script = `echo c > a.txt; ${gate.command}`;
-  const removed = client.start(['exec', '--', 'sh', '-c', script], { cwd: project.root });
+  const removed = paired.client.start(['exec', '--', 'sh', '-c', script], { cwd: project.root });
   await gate.arrived(removed);
   rmSync(project.root, { recursive: true });
   gate.open();

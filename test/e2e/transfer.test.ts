@@ -16,30 +16,15 @@ import {
   writeSync,
 } from 'node:fs';
 import net from 'node:net';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { CuttingProxy } from '../support/cutting-proxy.js';
+import { PairedRig } from '../support/paired-rig.js';
 import { flatTree, PRINT_FLAT_TREE } from '../support/planned-tree.js';
 import { runReported, startReported } from '../support/reported-run.js';
-import { Rig } from '../support/rig.js';
-import type { RigClient, RigHost, RigProject, Tree } from '../support/rig.js';
 
 const MIB = 1024 * 1024;
 
-let rig: Rig;
-let host: RigHost;
-let client: RigClient;
-
-before(async () => {
-  rig = new Rig();
-  host = await rig.host();
-  client = await rig.pairedClient(host);
-});
-
-after(() => rig[Symbol.asyncDispose]());
-
-function projectWith(files: Tree, config: object = {}): RigProject {
-  return client.project(files, { config, host });
-}
+const paired = new PairedRig();
 
 /** Random bytes, made of a few so that making them does not take longer than the test. */
 function largeFile(bytes: number): Buffer {
@@ -68,7 +53,7 @@ function flipByte(file: string, at: number): void {
 
 describe('files that do not hold still', () => {
   test('never fail a run, and what the host gets of each is what it once was', async () => {
-    const project = projectWith({ 'still.txt': 'still' });
+    const project = paired.projectWith({ 'still.txt': 'still' });
     project.write({ 'big.log': Buffer.alloc(6 * MIB, 'x\n') });
     const writer = startWriter(project.root);
     try {
@@ -101,7 +86,7 @@ describe('files that do not hold still', () => {
 });
 
 test('what becomes something else before its turn to be sent is sent as that', async () => {
-  const project = projectWith({
+  const project = paired.projectWith({
     'a-large.bin': largeFile(100 * MIB),
     'b-edited': 'before',
     'b-gone': 'before',
@@ -111,7 +96,7 @@ test('what becomes something else before its turn to be sent is sent as that', a
     'd-file/in': 'before',
     'e-same': 'same',
   });
-  await using proxy = await CuttingProxy.to(host.port);
+  await using proxy = await CuttingProxy.to(paired.host.port);
   const { running, ended } = startReported(project, 'rm a-large.bin; ' + PRINT_FLAT_TREE, {
     flags: ['--host', proxy.address, '--no-sync-back'],
   });
@@ -160,7 +145,7 @@ describe('large files', () => {
   const SIZE = (process.env['RMTX_LONG_TESTS'] === '1' ? 1000 : 100) * MIB;
 
   test('a byte changed here or there costs a chunk and not the file', async () => {
-    const project = projectWith({});
+    const project = paired.projectWith({});
     const file = project.path('large.bin');
     writeFileSync(file, largeFile(SIZE));
     const hash = 'sha256sum < large.bin';
@@ -187,10 +172,10 @@ describe('large files', () => {
   });
 
   test('an upload that was cut off goes on where it was', async () => {
-    const project = projectWith({});
+    const project = paired.projectWith({});
     writeFileSync(project.path('large.bin'), largeFile(SIZE));
-    await using proxy = await CuttingProxy.to(host.port);
-    const running = client.start(['exec', '--host', proxy.address, '--', 'true'], {
+    await using proxy = await CuttingProxy.to(paired.host.port);
+    const running = paired.client.start(['exec', '--host', proxy.address, '--', 'true'], {
       cwd: project.root,
     });
     await proxy.hasCarried(SIZE / 3);
@@ -208,7 +193,7 @@ describe('what need not travel', () => {
     const files = Object.fromEntries(
       Array.from({ length: 50 }, (_, n) => [`old/d${n % 5}/f${n}`, `content ${n}\n`.repeat(n + 1)]),
     );
-    const project = projectWith({ ...files, 'keep.txt': 'k' });
+    const project = paired.projectWith({ ...files, 'keep.txt': 'k' });
     await project.sh('true');
     renameSync(project.path('old'), project.path('new'));
     const here = await runReported(project, 'ls; cat new/d3/f3');
@@ -221,10 +206,10 @@ describe('what need not travel', () => {
   });
 
   test('going back to what the host had before sends nothing', async () => {
-    const project = projectWith({ 'a.txt': 'one version', 'b/c.txt': 'c' });
+    const project = paired.projectWith({ 'a.txt': 'one version', 'b/c.txt': 'c' });
     await project.sh('true');
     project.write({ 'a.txt': 'another version' });
-    renameSync(project.path('b'), `${rig.newDirectory('away')}/b`);
+    renameSync(project.path('b'), `${paired.rig.newDirectory('away')}/b`);
     assert.equal((await project.sh('cat a.txt')).text, 'another version');
     project.write({ 'a.txt': 'one version', 'b/c.txt': 'c' });
     const back = await runReported(project, 'cat a.txt b/c.txt');
@@ -233,7 +218,7 @@ describe('what need not travel', () => {
 });
 
 test('sockets, FIFOs and devices are left out, which -v says', async () => {
-  const project = projectWith({ 'a.txt': 'a', 'd/b.txt': 'b' });
+  const project = paired.projectWith({ 'a.txt': 'a', 'd/b.txt': 'b' });
   const server = net.createServer().listen(project.path('d/socket'));
   await once(server, 'listening');
   try {
@@ -259,7 +244,7 @@ test('sockets, FIFOs and devices are left out, which -v says', async () => {
 });
 
 test('ten thousand small files, cold and warm, there and back', async () => {
-  const project = projectWith({});
+  const project = paired.projectWith({});
   for (let directory = 0; directory < 100; directory++) {
     mkdirSync(project.path(`d${directory}`));
     for (let file = 0; file < 100; file++)

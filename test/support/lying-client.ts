@@ -9,9 +9,7 @@ import type { TLSSocket } from 'node:tls';
 import type { RmtxError } from '../../src/errors.js';
 import { isRmtxError } from '../../src/errors.js';
 import { encodeDataHead } from '../../src/protocol/blob-records.js';
-import type { BlobDataHead } from '../../src/protocol/blob-records.js';
 import { BlobRequestDecoder } from '../../src/protocol/blob-requests.js';
-import type { BlobRequest } from '../../src/protocol/blob-requests.js';
 import { encodeClientMessage } from '../../src/protocol/client-message-codec.js';
 import { PeerConnection } from '../../src/protocol/connection.js';
 import type { SendChannel } from '../../src/protocol/connection.js';
@@ -20,7 +18,6 @@ import { Inbox } from '../../src/protocol/inbox.js';
 import { ALPN_RUN, CHANNEL, roundChannels } from '../../src/protocol/messages.js';
 import type { ClientMessage, HostMessage } from '../../src/protocol/messages.js';
 import { hashBytes, toDigest } from '../../src/store/digest.js';
-import type { Digest } from '../../src/store/digest.js';
 import { encodeRuleSources } from '../../src/sync/rule-sources.js';
 import { comparePaths } from '../../src/sync/entry.js';
 import type { Entry, ManifestId } from '../../src/sync/entry.js';
@@ -29,6 +26,8 @@ import { loadOrCreateIdentity } from '../../src/trust/identity.js';
 import type { Identity } from '../../src/trust/identity.js';
 import { TrustStore } from '../../src/trust/trust-store.js';
 import { ByteWriter } from '../../src/util/bytes.js';
+import { answersOf } from './blob-answers.js';
+import type { AnswerBlob } from './blob-answers.js';
 import { manifestIdOf, recordsOfEntries } from './lying-entries.js';
 import type { Rig } from './rig.js';
 
@@ -236,10 +235,7 @@ export class LyingRun {
   }
 
   /** Answers what the host asks for until it has asked for everything. */
-  async serveBlobs(
-    answer: (request: BlobRequest, send: (head: BlobDataHead, body?: Uint8Array) => void) => void,
-    round = 0,
-  ): Promise<void> {
+  async serveBlobs(answer: AnswerBlob, round = 0): Promise<void> {
     const { requests, blobs } = roundChannels(round);
     const channel = this.connection.openSend(blobs);
     const decoder = new BlobRequestDecoder();
@@ -257,30 +253,20 @@ export class LyingRun {
   async untilUploaded(files: Readonly<Record<string, string>> = {}): Promise<void> {
     await this.open();
     this.sendRules();
-    const contents = new Map<Digest, Buffer>();
     const entries = Object.entries(files).map(([name, text]): Entry => {
       const bytes = Buffer.from(text);
-      const digest = toDigest(hashBytes(bytes));
-      contents.set(digest, bytes);
       return {
         kind: 'file',
         path: name as Entry['path'],
         mode: 0o644,
         size: bytes.length,
         mtimeUs: 1,
-        digest,
+        digest: toDigest(hashBytes(bytes)),
       };
     });
     this.sendEntries(entries.sort((a, b) => comparePaths(a.path, b.path)));
     const wanted = await this.next('blobs_wanted');
-    if (wanted.files > 0)
-      await this.serveBlobs((request, send) => {
-        if (request.type === 'round-end') send({ type: 'round-end' });
-        else if (request.type === 'want') {
-          const bytes = contents.get(toDigest(request.digest)) ?? Buffer.alloc(0);
-          send({ type: 'blob', digest: request.digest, size: bytes.length }, bytes);
-        }
-      });
+    if (wanted.files > 0) await this.serveBlobs(answersOf(Object.values(files)));
   }
 
   start(command: readonly string[], lies: Partial<Start> = {}): void {

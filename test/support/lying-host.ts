@@ -25,7 +25,6 @@ import {
   roundChannels,
 } from '../../src/protocol/messages.js';
 import type { ClientMessage, CommandOutcome, HostMessage } from '../../src/protocol/messages.js';
-import { hashBytes, toDigest } from '../../src/store/digest.js';
 import { ChangeDecoder, encodeChange } from '../../src/sync/change-codec.js';
 import { EntryTable } from '../../src/sync/entry-table.js';
 import type { ManifestChange, ManifestId } from '../../src/sync/entry.js';
@@ -34,6 +33,8 @@ import { fingerprintOfCertificate } from '../../src/trust/fingerprint.js';
 import { loadOrCreateIdentity } from '../../src/trust/identity.js';
 import { saveKnownHost } from '../../src/trust/known-hosts.js';
 import { ByteWriter } from '../../src/util/bytes.js';
+import { answersOf } from './blob-answers.js';
+import type { AnswerBlob } from './blob-answers.js';
 import type { Rig, RigClient, RigHost, RigProject, Tree } from './rig.js';
 
 /** What the host does with one connection. What it throws is kept for the test to see. */
@@ -321,9 +322,7 @@ export class LyingVisit {
   }
 
   /** Answers each request as `answer` says, until the client asks for nothing more. */
-  async answerRequests(
-    answer: (request: BlobRequest, send: (head: BlobDataHead, body?: Uint8Array) => void) => void,
-  ): Promise<void> {
+  async answerRequests(answer: AnswerBlob): Promise<void> {
     const blobs = this.connection.openSend(CHANNEL.resultBlobs);
     const decoder = new BlobRequestDecoder();
     for await (const piece of this.connection.openReceive(CHANNEL.resultRequests))
@@ -334,18 +333,7 @@ export class LyingVisit {
 
   /** Serves these contents, small ones, and says of the others that they are gone. */
   serveBlobs(contents: readonly string[]): Promise<void> {
-    const known = new Map(
-      contents.map((text) => [toDigest(hashBytes(Buffer.from(text))), Buffer.from(text)]),
-    );
-    return this.answerRequests((request, send) => {
-      if (request.type === 'round-end') {
-        send({ type: 'round-end' });
-        return;
-      }
-      const body = known.get(toDigest(request.digest));
-      if (body === undefined) send({ type: 'gone', digest: request.digest });
-      else send({ type: 'blob', digest: request.digest, size: body.length }, body);
-    });
+    return this.answerRequests(answersOf(contents));
   }
 }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { hashBytes, toDigest } from '../../src/store/digest.js';
+import { answersOf } from './blob-answers.js';
 import { LyingClient } from './lying-client.js';
 import type { LyingRun } from './lying-client.js';
 import { Rig } from './rig.js';
@@ -73,18 +73,7 @@ export async function assertRefused(
 /** Answers the host's requests with these contents, until it has all. */
 export async function upload(run: LyingRun, ...contents: readonly string[]): Promise<void> {
   if ((await run.next('blobs_wanted')).files === 0) return;
-  const known = new Map(
-    contents.map((text) => [toDigest(hashBytes(Buffer.from(text))), Buffer.from(text)]),
-  );
-  await run.serveBlobs((request, send) => {
-    if (request.type === 'round-end') {
-      send({ type: 'round-end' });
-      return;
-    }
-    const body = known.get(toDigest(request.digest));
-    if (body === undefined) send({ type: 'gone', digest: request.digest });
-    else send({ type: 'blob', digest: request.digest, size: body.length }, body);
-  });
+  await run.serveBlobs(answersOf(contents));
 }
 
 /** Resolves when every command has ended; a run that never began leaves nothing behind. */
