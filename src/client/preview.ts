@@ -30,7 +30,7 @@ export async function previewProject(
     key: contextKey(config.projectRoot, config.contextName),
     root: root.path,
   });
-  using project = new ProjectScan({ root, state, rules: ruleSourcesOf(config) });
+  using project = new ProjectScan({ root, state, rules: ruleSourcesOf(config, home) });
   const scan = await project.scan(() => undefined);
   if (scan.hasChanged) saveScanState(state.directory, scan, state.lastScan);
   const folders = new Map<string, number>();

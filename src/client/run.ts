@@ -110,7 +110,7 @@ class ClientRun {
     this.#project = new ProjectScan({
       root,
       state: this.#state,
-      rules: ruleSourcesOf(config),
+      rules: ruleSourcesOf(config, home),
       abortSignal,
     });
     this.#link = this.#createLink(abortSignal);

@@ -23,9 +23,14 @@ export function isOwnPath(path: string): boolean {
  * commands, and rmtx's own settings. Names are compared as the least careful file system does.
  */
 export function isRefusedFromHost(path: string): boolean {
-  const plain = path.replace(LEFT_OUT, '').toLowerCase();
+  const plain = asLeastCareful(path);
   if (CONFIG_NAMES.includes(plain)) return true;
   return plain.split('/').some(isGitName);
+}
+
+/** The path as the least careful file system compares it. */
+export function asLeastCareful(path: string): string {
+  return path.replace(LEFT_OUT, '').toLowerCase();
 }
 
 /**

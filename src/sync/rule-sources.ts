@@ -1,5 +1,7 @@
 /** The data form of the rules: made at the client, sent to the host, kept beside an index. */
 import { RmtxError } from '../errors.js';
+import { parseWorkspacePath } from './entry.js';
+import type { WorkspacePath } from './entry.js';
 import type { GitignoreSource } from './gitignore.js';
 
 export interface MountSource {
@@ -22,6 +24,11 @@ export interface RuleSources {
   readonly gitignore: readonly GitignoreSource[] | null;
   /** Git's core.ignoreCase. For the lines of .gitignore only. */
   readonly isCaseInsensitive: boolean;
+  /**
+   * Directories in the project that are rmtx's own: its state, with the private key. They take no part, and no
+   * host writes there. Left out: none.
+   */
+  readonly own?: readonly WorkspacePath[];
 }
 
 /** In `keep_on_host`: all that .gitignore ignores. */
@@ -52,6 +59,7 @@ export function parseRuleSources(value: unknown): RuleSources {
     gitignore:
       rules['gitignore'] === null ? null : list(rules['gitignore'], 'gitignore', parseFile),
     isCaseInsensitive: flag(rules['isCaseInsensitive'], 'isCaseInsensitive'),
+    ...(rules['own'] === undefined ? {} : { own: list(rules['own'], 'own', workspacePath) }),
   };
 }
 
@@ -70,6 +78,12 @@ function parseFile(value: unknown, at: string): GitignoreSource {
     text: text(file['text'], `${at}.text`),
     ...(prefix === undefined ? {} : { prefix: text(prefix, `${at}.prefix`) }),
   };
+}
+
+function workspacePath(value: unknown, at: string): WorkspacePath {
+  const path = parseWorkspacePath(text(value, at));
+  if (path === undefined) throw wrong(at);
+  return path;
 }
 
 function record(value: unknown, at: string): Record<string, unknown> {

@@ -11,7 +11,7 @@ import { createHash } from 'node:crypto';
 import { parentOf, isWithin } from './entry.js';
 import { Gitignore } from './gitignore.js';
 import type { GitignoreSource } from './gitignore.js';
-import { isOwnPath, isRefusedFromHost } from './own-names.js';
+import { asLeastCareful, isOwnPath, isRefusedFromHost } from './own-names.js';
 import { PatternList, namesEverything } from './patterns.js';
 import { GITIGNORED } from './rule-sources.js';
 import type { RuleSources } from './rule-sources.js';
@@ -112,7 +112,7 @@ export class SyncRules {
 
   /** Judges one path whose parents have been judged: for a walk, which enters only what is synced. */
   verdict(path: string, kind: PathKind): Verdict {
-    if (isOwnPath(path)) return OWN;
+    if (isOwnPath(path) || this.#isOurState(path)) return OWN;
     const mount = this.#mountOf(path);
     if (mount === undefined || this.#isOnTheWayOnly(parentOf(path), mount))
       return { kind: 'outside', contains: this.holdsMount(path) };
@@ -150,7 +150,12 @@ export class SyncRules {
    * does not fetch those in node_modules; one that begins with `node_modules/` does.
    */
   isSyncBackEligible(path: string, kind: PathKind): boolean {
-    if (isOwnPath(path) || isRefusedFromHost(path)) return false;
+    if (
+      isOwnPath(path) ||
+      isRefusedFromHost(path) ||
+      this.#isOurState(asLeastCareful(path), asLeastCareful)
+    )
+      return false;
     if (this.#mountOf(path) === undefined) return false;
     if (this.#returnsSynced && this.explain(path, kind).kind === 'synced') return true;
     return this.#syncBack.covers(path, this.#isOpen);
@@ -205,6 +210,10 @@ export class SyncRules {
   #isOnTheWayOnly(directory: string, mount: Mount): boolean {
     if (!this.#hasInnerMounts || directory.length <= mount.path.length) return false;
     return this.holdsMount(directory) && this.explain(directory, DIRECTORY).kind === 'outside';
+  }
+
+  #isOurState(path: string, compared = (own: string): string => own): boolean {
+    return this.#sources.own?.some((directory) => isWithin(path, compared(directory))) === true;
   }
 
   #mountOf(path: string): Mount | undefined {

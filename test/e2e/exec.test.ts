@@ -7,9 +7,11 @@ import {
   mkdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   symlinkSync,
   utimesSync,
 } from 'node:fs';
+import path from 'node:path';
 import { describe, test } from 'node:test';
 import { Rig } from '../support/rig.js';
 
@@ -31,6 +33,31 @@ describe('exec', () => {
     const project = await rig.project();
     const result = await project.exec(['true']);
     assert.deepEqual([result.code, result.text, result.stderr], [0, '', '']);
+  });
+
+  test('neither sends nor lets the host write where this machine keeps its key', async () => {
+    await using rig = new Rig();
+    const host = await rig.host();
+    const client = await rig.pairedClient(host);
+    const project = client.project({ 'a.txt': 'a' }, { host });
+    const state = project.path('tools/state');
+    mkdirSync(project.path('tools'));
+    renameSync(path.join(client.home, '.rmtx'), state);
+    const env = { RMTX_HOME: state };
+    const found = await project.exec(['find', '.', '-type', 'f'], { env });
+    assert.equal(found.code, 0, found.stderr);
+    assert.deepEqual(found.text.split('\n').sort(), ['', './.rmtx.json', './a.txt']);
+    const keyFile = path.join(state, 'identity/key.pem');
+    const key = readFileSync(keyFile, 'utf8');
+    const script = 'mkdir -p tools/state/identity; echo evil > tools/state/identity/key.pem';
+    const written = await project.sh(script, { env });
+    assert.equal(written.code, 0, written.stderr);
+    assert.equal(readFileSync(keyFile, 'utf8'), key);
+
+    const within = client.project({}, { host, root: state });
+    const refused = await within.exec(['true'], { env });
+    assert.equal(refused.code, 125);
+    assert.match(refused.stderr, /is where rmtx keeps its own state\n.*RMTX_HOME/);
   });
 
   test('exits with the command, its signal, or what kept it from starting', async () => {

@@ -6,6 +6,7 @@ import {
   encodeRuleSources,
   parseRuleSources,
 } from '../../../src/sync/rule-sources.js';
+import type { WorkspacePath } from '../../../src/sync/entry.js';
 import type { RuleSources } from '../../../src/sync/rule-sources.js';
 import { SyncRules } from '../../../src/sync/rules.js';
 import { rulesWith } from '../../support/project-tree.js';
@@ -258,6 +259,16 @@ describe('what may come home', () => {
     const allowed = ['.gitignore', '.github/x', 'sub/.rmtx.json', 'git/x', 'a.git/x'];
     for (const path of allowed) assert.equal(judge.isSyncBackEligible(path, file), true, path);
   });
+
+  test('never the directory where rmtx keeps its key, which is not sent either', () => {
+    const judge = rules({ own: ['tools/state' as WorkspacePath], syncBack: ['**', 'tools/state'] });
+    for (const path of ['tools/state', 'tools/state/identity/key.pem'])
+      assert.equal(judge.verdict(path, directory).kind, 'own', path);
+    for (const path of ['tools/state', 'tools/state/identity/key.pem', 'Tools/sta\u200dte/x'])
+      assert.equal(judge.isSyncBackEligible(path, file), false, path);
+    for (const path of ['tools', 'tools/state2', 'tools/stat', 'state'])
+      assert.equal(judge.verdict(path, directory).kind, 'synced', path);
+  });
 });
 
 describe('rules as data', () => {
@@ -294,6 +305,7 @@ describe('rules as data', () => {
       [{ ...sources, ignore: [1] }, /at ignore\[0\]/],
       [{ ...sources, gitignore: [{ directory: '', source: '' }] }, /at gitignore\[0\]\.text/],
       [{ ...sources, isCaseInsensitive: 'yes' }, /at isCaseInsensitive/],
+      [{ ...sources, own: ['../up'] }, /at own\[0\]/],
     ];
     for (const [value, message] of wrong)
       assert.throws(() => parseRuleSources(value), { code: 'ERR_RMTX_BAD_MESSAGE', message });
