@@ -224,3 +224,23 @@ export async function leaveRacyWindow(): Promise<void> {
   const end = nowUs() + RACY_WINDOW_US;
   while (nowUs() <= end) await setTimeout(1);
 }
+
+export interface Prepared {
+  readonly rig: SlotRig;
+  readonly session: WorkspaceSession;
+  readonly next: EntryTable;
+}
+
+/** A materialized workspace, old enough for its signatures to count. */
+export async function prepared(
+  rig: SlotRig,
+  short: Readonly<Record<string, string>>,
+  rules?: RuleSources,
+): Promise<Prepared> {
+  const next = rig.manifestOf(treeOf(short));
+  const session = rig.open();
+  session.verify();
+  await rig.bring(session, next, rules === undefined ? {} : { rules });
+  await leaveRacyWindow();
+  return { rig, session, next };
+}

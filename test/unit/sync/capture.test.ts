@@ -21,10 +21,9 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { hashBytes, toDigest } from '../../../src/store/digest.js';
 import { BlobStore } from '../../../src/store/blob-store.js';
-import type { ChangeSetSummary, WorkspaceSession } from '../../../src/host/workspace-session.js';
+import type { ChangeSetSummary } from '../../../src/host/workspace-session.js';
 import { EntryTableBuilder } from '../../../src/sync/entry-table-builder.js';
 import { loadEntryTable, saveEntryTable } from '../../../src/sync/entry-table-file.js';
-import type { EntryTable } from '../../../src/sync/entry-table.js';
 import type { RuleSources } from '../../../src/sync/rule-sources.js';
 import { toUtimesSeconds } from '../../../src/util/microseconds.js';
 import {
@@ -34,28 +33,9 @@ import {
   applyChanges,
   decodeChanges,
   leaveRacyWindow,
+  prepared,
   treeOf,
 } from '../../support/slot-rig.js';
-
-interface Collected {
-  readonly rig: SlotRig;
-  readonly session: WorkspaceSession;
-  readonly next: EntryTable;
-}
-
-/** A materialized workspace, old enough for its signatures to count. */
-async function prepared(
-  rig: SlotRig,
-  short: Readonly<Record<string, string>>,
-  rules?: RuleSources,
-): Promise<Collected> {
-  const next = rig.manifestOf(treeOf(short));
-  const session = rig.open();
-  session.verify();
-  await rig.bring(session, next, rules === undefined ? {} : { rules });
-  await leaveRacyWindow();
-  return { rig, session, next };
-}
 
 describe('capture', () => {
   test('finds nothing where nothing changed, and reads nothing', async () => {
