@@ -153,10 +153,12 @@ export class OpenedRun implements Disposable {
         table,
         rescan: (paths) => project.rescan(paths),
         snapshotOf: (digest) => project.snapshotOf(digest),
+        keptContentOf: (digest) => project.keptContentOf(digest),
         onProgress: ({ done, total }) =>
           teller.emit({ type: 'progress', step: 'upload', done, total, unit: 'bytes' }),
       }),
     );
+    project.releaseContents();
     this.#uploadedBytes += uploaded.bytes;
     this.#agreement = { key, uploaded };
     this.#ticket?.[Symbol.dispose]();

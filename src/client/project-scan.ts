@@ -2,6 +2,7 @@ import type { Digest } from '../store/digest.js';
 import type { EntryTable } from '../sync/entry-table.js';
 import { comparePaths } from '../sync/entry.js';
 import type { ManifestChange, WorkspacePath } from '../sync/entry.js';
+import { KeptContents } from '../sync/kept-contents.js';
 import { rescanPaths } from '../sync/rescan.js';
 import type { RuleSources } from '../sync/rule-sources.js';
 import { scanProject } from '../sync/scan.js';
@@ -20,6 +21,7 @@ export class ProjectScan implements Disposable {
     readonly abortSignal?: AbortSignal;
   };
   #latest: ScanResult | undefined;
+  #kept: KeptContents | undefined = new KeptContents();
   readonly #snapshots: Snapshots;
 
   constructor(options: {
@@ -44,6 +46,7 @@ export class ProjectScan implements Disposable {
       root,
       rules,
       previous: state.lastScan,
+      kept: this.#kept,
       onProgress,
       abortSignal,
     });
@@ -78,6 +81,16 @@ export class ProjectScan implements Disposable {
   /** The copy that holds this blob, where a file was copied because it kept changing. */
   snapshotOf(digest: Digest): string | undefined {
     return this.#snapshots.fileOf(digest);
+  }
+
+  /** The bytes of a small file as the scan read them, where they were kept until they are sent. */
+  keptContentOf(digest: Digest): Buffer | undefined {
+    return this.#kept?.find(digest);
+  }
+
+  /** Frees the contents that were kept: what is asked for from here on is read again. */
+  releaseContents(): void {
+    this.#kept = undefined;
   }
 
   [Symbol.dispose](): void {

@@ -9,7 +9,7 @@ import type { Digest } from '../store/digest.js';
 import { EntryTable } from '../sync/entry-table.js';
 import { encodeRuleSources } from '../sync/rule-sources.js';
 import type { WorkspacePath } from '../sync/entry.js';
-import { openIfStillThere } from '../sync/fresh-entry.js';
+import { lstatIfStillThere, openIfStillThere } from '../sync/fresh-entry.js';
 import type { RuleSources } from '../sync/rule-sources.js';
 import { encodeDiff } from '../sync/table-changes.js';
 import type { AnchoredRoot } from '../util/safe-path.js';
@@ -28,6 +28,8 @@ export interface UploadOptions {
   readonly rescan: (paths: readonly WorkspacePath[]) => Promise<EntryTable>;
   /** The copy of a file that was looked at again. */
   readonly snapshotOf: (digest: Digest) => string | undefined;
+  /** What the scan has read of a small file. */
+  readonly keptContentOf: (digest: Digest) => Buffer | undefined;
   readonly onProgress: (progress: { readonly done: number; readonly total: number }) => void;
 }
 
@@ -108,14 +110,14 @@ async function sendBlobs(
 /** The project's files as blobs, found by digest. */
 class ProjectBlobs {
   readonly changedPaths: WorkspacePath[] = [];
-  readonly #from: Pick<UploadOptions, 'root' | 'snapshotOf'>;
+  readonly #from: Pick<UploadOptions, 'root' | 'snapshotOf' | 'keptContentOf'>;
   readonly #table: EntryTable;
   /** By row, 1: asked for. */
   readonly #asked: Uint8Array;
   /** The host asks in walk order, so the next one is nearly always right behind the last. */
   #cursor = 0;
 
-  constructor(from: Pick<UploadOptions, 'root' | 'snapshotOf'>, table: EntryTable) {
+  constructor(from: Pick<UploadOptions, 'root' | 'snapshotOf' | 'keptContentOf'>, table: EntryTable) {
     this.#from = from;
     this.#table = table;
     this.#asked = new Uint8Array(table.length);
@@ -128,6 +130,15 @@ class ProjectBlobs {
       throw badMessage(`the host asks for ${digest}, which is not of this project`);
     if (this.#asked[row] === 1) throw badMessage(`the host asks for ${digest} again`);
     this.#asked[row] = 1;
+  }
+
+  /** A file that is as it was scanned need not be opened again. */
+  content(digest: Digest): Buffer | undefined {
+    const kept = this.#from.keptContentOf(digest);
+    const row = kept === undefined ? undefined : this.#rowOf(digest);
+    if (row === undefined) return undefined;
+    const stats = lstatIfStillThere(this.#from.root, this.#table.path(row));
+    return stats !== undefined && this.#table.matches(row, stats) ? kept : undefined;
   }
 
   open(digest: Digest): { fd: number } | undefined {

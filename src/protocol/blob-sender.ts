@@ -35,6 +35,8 @@ export interface BlobSource {
    * more asked for than there are.
    */
   wanted?(digest: Digest): void;
+  /** The bytes of a blob below 4 MiB where they are in memory, known to be its own; spares opening it. */
+  content?(digest: Digest): Buffer | undefined;
   /**
    * Opens the file that should hold this blob; undefined where the receiver may not have it or it is
    * not there. The sender closes it. Its bytes need not be verified.
@@ -125,6 +127,7 @@ export class BlobSender {
     switch (request.type) {
       case 'want':
         this.#source.wanted?.(toDigest(request.digest));
+        if (request.size < LARGE_BLOB_BYTES && (await this.#sendContent(request))) return;
         await this.#withFile(request, (fd) =>
           request.size < LARGE_BLOB_BYTES
             ? this.#sendWhole(request, fd)
@@ -162,6 +165,22 @@ export class BlobSender {
     const key = keyOf(blob.digest);
     if (this.#lists.has(key)) this.#lists.set(key, null);
     await this.#batch.addHead({ type: 'gone', digest: blob.digest });
+  }
+
+  /** Sends what need not be read; false where the source has no such content. */
+  async #sendContent({ digest, size }: BlobToSend): Promise<boolean> {
+    const content = this.#source.content?.(toDigest(digest));
+    if (content?.length !== size) return false;
+    const head = this.#batch.encodeHead({ type: 'blob', digest, size });
+    const recordBytes = head.length + size;
+    if (recordBytes > this.#batch.capacity) return false;
+    if (this.#batch.room < recordBytes) await this.#batch.flush();
+    const memory = this.#batch.free();
+    head.copy(memory);
+    content.copy(memory, head.length);
+    this.#batch.commit(recordBytes);
+    this.#blobsSent += 1;
+    return true;
   }
 
   async #sendWhole(blob: BlobToSend, fd: number): Promise<boolean> {

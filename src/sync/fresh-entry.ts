@@ -78,8 +78,17 @@ export function isGone(error: unknown): boolean {
  * may be read.
  */
 export function openIfStillThere(root: AnchoredRoot, path: WorkspacePath): number | undefined {
+  return ifStillThere(() => root.openFile(path));
+}
+
+/** lstat of a file that was there at the scan. Undefined as with {@link openIfStillThere}. */
+export function lstatIfStillThere(root: AnchoredRoot, path: WorkspacePath): Stats | undefined {
+  return ifStillThere(() => root.lstat(path));
+}
+
+function ifStillThere<T>(look: () => T): T | undefined {
   try {
-    return root.openFile(path);
+    return look();
   } catch (error) {
     if (isGone(error) || ['EACCES', 'EPERM'].includes(systemErrorCode(error) ?? ''))
       return undefined;

@@ -20,6 +20,8 @@ export interface HashedFile {
   readonly digest: Digest;
   /** Racy where the file was still being written to, so that the next scan reads it again. */
   readonly signature: StatSignature;
+  /** All bytes of a file that is small enough to be read at once; good until the next is hashed. */
+  readonly bytes: Buffer | undefined;
 }
 
 /** Times a file that changes under the reader is read again before a snapshot has to do. */
@@ -40,16 +42,21 @@ export function* hashFileInSteps(
   root: AnchoredRoot,
   path: string,
 ): Generator<undefined, HashedFile | undefined> {
-  const fd = root.openFile(path);
-  if (fd === undefined) return undefined;
+  // The clock before the stat, and that before the bytes: a write after either shows in the times.
+  let clockUs = nowUs();
+  const opened = root.openWithStats(path);
+  if (opened === undefined) return undefined;
+  const { fd } = opened;
   try {
+    let before = opened.stats;
     for (let attempt = 1; ; attempt++) {
-      // The clock before the stat, and that before the bytes: a write after either shows in the times.
-      const clockUs = nowUs();
-      const before = fstatSync(fd);
-      const { size, digest } = yield* hashOpenFile(fd, before.size);
+      const { size, digest, bytes } = yield* hashOpenFile(fd, before.size);
       const isWhole = size === before.size && isUntouched(before, fstatSync(fd));
-      if (!isWhole && attempt < MAX_ATTEMPTS) continue;
+      if (!isWhole && attempt < MAX_ATTEMPTS) {
+        clockUs = nowUs();
+        before = fstatSync(fd);
+        continue;
+      }
       const signature = signatureOf(before, clockUs);
       return {
         mode: before.mode & 0o777,
@@ -57,6 +64,7 @@ export function* hashFileInSteps(
         mtimeUs: signature.mtimeUs,
         digest,
         signature: isWhole ? signature : { ...signature, isRacy: true },
+        bytes,
       };
     }
   } finally {
@@ -108,12 +116,13 @@ export function readFileAt(
 function* hashOpenFile(
   fd: number,
   limit: number,
-): Generator<undefined, { size: number; digest: Digest }> {
+): Generator<undefined, Pick<HashedFile, 'size' | 'digest' | 'bytes'>> {
   // The buffer is free again at each yield: other work may use it meanwhile.
   const buffer = (sharedBuffer ??= Buffer.allocUnsafeSlow(PIECE_BYTES));
   if (limit <= PIECE_BYTES) {
     const size = readFully(fd, buffer.subarray(0, limit), 0);
-    return { size, digest: toDigest(hashBytes(buffer.subarray(0, size))) };
+    const bytes = buffer.subarray(0, size);
+    return { size, digest: toDigest(hashBytes(bytes)), bytes };
   }
   const stream = createDigestStream();
   for (let size = 0; ;) {
@@ -121,7 +130,9 @@ function* hashOpenFile(
     const count = readFully(fd, buffer.subarray(0, wanted), size);
     stream.update(buffer.subarray(0, count));
     size += count;
-    if (size === limit || count < wanted) return { size, digest: toDigest(stream.finish()) };
+    if (size === limit || count < wanted) {
+      return { size, digest: toDigest(stream.finish()), bytes: undefined };
+    }
     yield;
   }
 }

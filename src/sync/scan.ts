@@ -26,6 +26,7 @@ import {
 } from './fresh-entry.js';
 import { GitignoreFinder } from './gitignore-finder.js';
 import { hashFileInSteps } from './hash-file.js';
+import type { KeptContents } from './kept-contents.js';
 import { LeftOut } from './left-out.js';
 import type { LeftOutNames } from './left-out.js';
 import { checkMounts, namesTowardMounts } from './mount-paths.js';
@@ -43,6 +44,8 @@ export interface ScanOptions {
   /** Without the .gitignore files of the tree itself: the walk finds those. */
   readonly rules: RuleSources;
   readonly previous?: ScanState | undefined;
+  /** Gets the small files that are read. */
+  readonly kept?: KeptContents | undefined;
   /** Told how many paths were visited, every 100 ms at most. */
   readonly onProgress?: (paths: number) => void;
   readonly abortSignal?: AbortSignal | undefined;
@@ -126,13 +129,15 @@ class Scan {
   readonly #gitignore: GitignoreFinder | undefined;
   readonly #leftOut: LeftOut;
   readonly #isTrusted: boolean;
+  readonly #kept: KeptContents | undefined;
   readonly #problems: Problem[] = [];
   readonly #stack: Frame[] = [];
   #filesHashed = 0;
   #bytesHashed = 0;
 
-  constructor({ root, rules, previous }: ScanOptions) {
+  constructor({ root, rules, previous, kept }: ScanOptions) {
     this.#root = root;
+    this.#kept = kept;
     this.#rules = new SyncRules(rules);
     this.#previous = previous;
     this.#table = new TableRewriter(previous?.table ?? EntryTable.empty);
@@ -260,6 +265,8 @@ class Scan {
   /** Brings a path that takes part into the table, but for a file to be hashed, which is returned. */
   #take(place: Place): Place | undefined {
     const { path, row, file } = place;
+    // A new file is opened anyway, and what was opened says more than the name does.
+    if (row < 0 && place.kind === 'file' && !place.isOnTheWay) return place;
     try {
       const clockUs = nowUs();
       const stats = lstatSync(file, QUIET);
@@ -297,6 +304,7 @@ class Scan {
     try {
       const hashed = yield* hashFileInSteps(this.#root, path);
       if (hashed === undefined) return;
+      if (hashed.bytes !== undefined) this.#kept?.keep(hashed.digest, hashed.bytes);
       this.#filesHashed += 1;
       this.#bytesHashed += hashed.size;
       const { entry, signature } = toFileEntry(path, hashed);

@@ -94,6 +94,13 @@ export class AnchoredRoot implements Disposable {
    * or is not a regular file. The caller closes the descriptor.
    */
   openFile(relativePath: string): number | undefined {
+    return this.openWithStats(relativePath)?.fd;
+  }
+
+  /** As {@link openFile}, with what fstat said right after. */
+  openWithStats(
+    relativePath: string,
+  ): { readonly fd: number; readonly stats: Stats } | undefined {
     let fd: number;
     try {
       fd = openSync(this.at(relativePath), SAFE_READ_FLAGS);
@@ -102,7 +109,8 @@ export class AnchoredRoot implements Disposable {
         return undefined;
       throw error;
     }
-    if (fstatSync(fd).isFile()) return fd;
+    const stats = fstatSync(fd);
+    if (stats.isFile()) return { fd, stats };
     closeSync(fd);
     return undefined;
   }
