@@ -315,19 +315,20 @@ export class WorkspaceSession implements Disposable {
   }
 
   #requestMissing(materializer: Materializer): MissingBlobs {
-    const missing = materializer.missing();
+    let missingFiles = 0;
     let missingBytes = 0;
     this.#gone = [];
     this.#receiver = new BlobReceiver(this.#sinkFor(materializer));
-    for (const { digest, size } of missing) {
+    for (const { digest, size } of materializer.missing()) {
       this.#receiver.want(digest, size);
+      missingFiles += 1;
       missingBytes += size;
     }
     if (!Number.isSafeInteger(missingBytes))
       throw badMessage('files of more bytes than can be counted');
-    if (missing.length > 0) this.#receiver.endRound();
+    if (missingFiles > 0) this.#receiver.endRound();
     const requests = this.#receiver.takeRequests() ?? new Uint8Array(0);
-    return { missingFiles: missing.length, missingBytes, requests };
+    return { missingFiles, missingBytes, requests };
   }
 
   #sinkFor(materializer: Materializer): BlobSink {

@@ -5,6 +5,8 @@
  *   want(…) for each blob, endRound(), then send takeRequests(); for each piece of data push(piece),
  *   work() until it returns false, send takeRequests(); until isRoundOver.
  *
+ * It does not ask for everything at once, but for as much as keeps the sender busy.
+ *
  * Nothing reaches the sink that was not wanted and whose bytes are not the digest's. The sender must
  * answer everything that was asked for in a round; what it cannot send is GONE, and may be wanted again.
  */
@@ -21,6 +23,7 @@ import type { BlobRequest } from './blob-requests.js';
 import { digestMismatch } from './blob-file.js';
 import { ChunkedBlob } from './chunked-blob.js';
 import { StreamedBlob } from './streamed-blob.js';
+import { WantedBlobs } from './wanted-blobs.js';
 
 /** Where blobs go. Calls come in the order of the data; what a call throws, `push` or `work` throws. */
 export interface BlobSink {
@@ -58,8 +61,8 @@ export class BlobReceiver implements Disposable {
   readonly #sink: BlobSink;
   readonly #decoder: BlobDataDecoder;
   readonly #requests = new ByteWriter();
-  /** Size of each blob wanted whole and not here yet, by raw digest as a latin1 string. */
-  readonly #whole = new Map<string, number>();
+  /** The blobs wanted whole, in the order in which they were wanted. */
+  #whole = new WantedBlobs();
   /** The large ones that go in chunks. */
   readonly #chunked = new Map<string, ChunkedBlob>();
   #stream: StreamedBlob | undefined;
@@ -81,7 +84,7 @@ export class BlobReceiver implements Disposable {
 
   /** Blobs wanted and neither here nor gone. */
   get outstanding(): number {
-    return this.#whole.size + this.#chunked.size;
+    return this.#whole.outstanding + this.#chunked.size;
   }
 
   /** True when everything wanted is here or gone, the sender has said so, and no work is left. */
@@ -89,20 +92,22 @@ export class BlobReceiver implements Disposable {
     return this.#isSettled() && this.outstanding === 0;
   }
 
-  /** Asks for a blob; one that is on its way already is not asked for again. */
-  want(digest: Digest, size: number): void {
-    const raw = digestBytes(digest);
-    const key = keyOf(raw);
-    if (this.#whole.has(key) || this.#chunked.has(key)) return;
+  /** Asks for a blob, named in text or raw; one that is on its way already is not asked for again. */
+  want(name: Digest | Uint8Array, size: number): void {
+    const raw = typeof name === 'string' ? digestBytes(name) : asBuffer(name);
+    if (this.#whole.isWanted(raw) || this.#chunkedOf(raw) !== undefined) return;
     this.#isEnding = false;
-    if (size >= LARGE_BLOB_BYTES && size <= MAX_CHUNKED_BYTES && this.#hasBasis(digest, size)) {
+    if (size >= LARGE_BLOB_BYTES && size <= MAX_CHUNKED_BYTES && this.#hasBasis(raw, size)) {
+      const digest = toDigest(raw);
+      const key = keyOf(raw);
       const ask = (firstIndex: number, count: number): void =>
         this.#request({ type: 'want-chunks', digest: raw, firstIndex, count });
       this.#chunked.set(key, new ChunkedBlob({ digest, size, sink: this.#sink, ask }));
       this.#request({ type: 'want-chunk-list', digest: raw, size });
     } else {
-      this.#whole.set(key, size);
-      this.#request({ type: 'want', digest: raw, size });
+      this.#whole.add(raw, size);
+      this.#needsRoundEnd = true;
+      this.#askForWhole();
     }
   }
 
@@ -115,6 +120,8 @@ export class BlobReceiver implements Disposable {
 
   /** What is to be sent to the sender, in order; undefined where there is nothing. */
   takeRequests(): Buffer | undefined {
+    this.#askForWhole();
+    this.#endRoundIfIdle();
     return this.#requests.length === 0 ? undefined : this.#requests.take();
   }
 
@@ -148,7 +155,7 @@ export class BlobReceiver implements Disposable {
     this.#stream = undefined;
     for (const blob of this.#chunked.values()) blob.leave();
     this.#chunked.clear();
-    this.#whole.clear();
+    this.#whole = new WantedBlobs();
   }
 
   #admit(head: BlobDataHead): void {
@@ -161,17 +168,17 @@ export class BlobReceiver implements Disposable {
     switch (head.type) {
       case 'blob':
       case 'stream':
-        if (this.#whole.get(keyOf(head.digest)) !== head.size)
+        if (this.#whole.awaitedSize(head.digest) !== head.size)
           throw badRecord('a blob that was not asked for');
         if (head.type === 'stream' && head.size < LARGE_BLOB_BYTES)
           throw badRecord('a small blob in pieces');
         return;
       case 'chunk-list':
-        if (this.#chunked.get(keyOf(head.digest))?.awaitsList(head.size) !== true)
+        if (this.#chunkedOf(head.digest)?.awaitsList(head.size) !== true)
           throw badRecord('a chunk list that was not asked for');
         return;
       case 'chunk':
-        if (this.#chunked.get(keyOf(head.digest))?.awaitsChunk(head.index, head.length) !== true)
+        if (this.#chunkedOf(head.digest)?.awaitsChunk(head.index, head.length) !== true)
           throw badRecord('a chunk that was not asked for');
         return;
       case 'stream-data':
@@ -214,7 +221,7 @@ export class BlobReceiver implements Disposable {
   #acceptBlob(raw: Uint8Array, bytes: Buffer): void {
     const digest = toDigest(raw);
     if (!hashBytes(bytes).equals(raw)) throw digestMismatch(digest);
-    this.#whole.delete(keyOf(raw));
+    this.#whole.answered(raw);
     this.#sink.small(digest, bytes);
   }
 
@@ -223,12 +230,12 @@ export class BlobReceiver implements Disposable {
     if (stream === undefined) return;
     this.#stream = undefined;
     stream.finish();
-    this.#whole.delete(keyOf(digestBytes(stream.digest)));
+    this.#whole.answered(digestBytes(stream.digest));
     this.#sink.large(stream.digest, stream.path);
   }
 
   #acceptList(head: ListHead, digests: Buffer): void {
-    const blob = this.#chunked.get(keyOf(head.digest));
+    const blob = this.#chunkedOf(head.digest);
     if (blob === undefined) return;
     // The bytes are only lent, and the list is needed until the last chunk is here.
     const list = { size: head.size, chunkSize: head.chunkSize, digests: Buffer.from(digests) };
@@ -236,7 +243,7 @@ export class BlobReceiver implements Disposable {
   }
 
   #acceptChunk(head: ChunkHead, bytes: Buffer): void {
-    const blob = this.#chunked.get(keyOf(head.digest));
+    const blob = this.#chunkedOf(head.digest);
     if (blob === undefined) return;
     blob.put(head.index, bytes);
     if (blob.hasAllChunks) this.#jobs.push({ blob, steps: this.#complete(blob) });
@@ -256,7 +263,7 @@ export class BlobReceiver implements Disposable {
   #acceptGone(raw: Uint8Array): void {
     const key = keyOf(raw);
     const chunked = this.#chunked.get(key);
-    if (chunked === undefined && !this.#whole.has(key))
+    if (chunked === undefined && this.#whole.awaitedSize(raw) === undefined)
       throw badRecord('that a blob is gone which was not asked for');
     this.#stream?.abandon();
     this.#stream = undefined;
@@ -265,7 +272,7 @@ export class BlobReceiver implements Disposable {
       this.#jobs = this.#jobs.filter((job) => job.blob !== chunked);
       chunked.abandon();
     }
-    this.#whole.delete(key);
+    this.#whole.answered(raw);
     this.#chunked.delete(key);
     this.#sink.gone(toDigest(raw));
   }
@@ -276,6 +283,14 @@ export class BlobReceiver implements Disposable {
     this.#refuseUnanswered();
   }
 
+  #chunkedOf(raw: Uint8Array): ChunkedBlob | undefined {
+    return this.#chunked.size === 0 ? undefined : this.#chunked.get(keyOf(raw));
+  }
+
+  #askForWhole(): void {
+    for (const blob of this.#whole.ask()) this.#request({ type: 'want', ...blob });
+  }
+
   #request(request: BlobRequest): void {
     encodeRequest(this.#requests, request);
     this.#needsRoundEnd = true;
@@ -283,6 +298,7 @@ export class BlobReceiver implements Disposable {
 
   #endRoundIfIdle(): void {
     if (!this.#isEnding || !this.#needsRoundEnd || this.#jobs.length > 0) return;
+    if (this.#whole.hasUnasked) return;
     this.#request({ type: 'round-end' });
     this.#needsRoundEnd = false;
     this.#openRounds += 1;
@@ -300,8 +316,8 @@ export class BlobReceiver implements Disposable {
       throw badRecord(`an end of the round with ${this.outstanding} blobs unanswered`);
   }
 
-  #hasBasis(digest: Digest, size: number): boolean {
-    const fd = this.#sink.basis(digest, size);
+  #hasBasis(raw: Uint8Array, size: number): boolean {
+    const fd = this.#sink.basis(toDigest(raw), size);
     if (fd !== undefined) closeSync(fd);
     return fd !== undefined;
   }

@@ -5,8 +5,7 @@
  */
 import { closeSync } from 'node:fs';
 import type { BlobStore } from '../store/blob-store.js';
-import type { Digest } from '../store/digest.js';
-import { DIGEST_LENGTH, HAS_SIGNATURE, bytesOf } from './entry-columns.js';
+import { HAS_SIGNATURE } from './entry-columns.js';
 import type { EntryTable } from './entry-table.js';
 import { comparePaths, isWithin } from './entry.js';
 import type { WorkspacePath } from './entry.js';
@@ -15,6 +14,7 @@ import type { HashedFile } from './hash-file.js';
 import { TableSignatures } from './table-signatures.js';
 import type { WorkspaceFiles } from './workspace-files.js';
 import type { WorkspaceRules } from './workspace-rules.js';
+import { FROM_STORE, WantedContents } from './wanted-contents.js';
 import { hashWorkspaceFile } from './workspace-scan.js';
 import type { DiskState } from './workspace-scan.js';
 
@@ -34,20 +34,6 @@ export interface MaterializeInput {
   readonly newerThanUs: number | undefined;
 }
 
-/** One content and the rows of the manifest that want it, in walk order. */
-export interface WantedContent {
-  readonly digest: Digest;
-  readonly size: number;
-  readonly rows: number[];
-  source: ContentSource;
-}
-
-export type ContentSource =
-  | { readonly kind: 'client' }
-  | { readonly kind: 'store' }
-  /** A row of the disk's table. */
-  | { readonly kind: 'row'; readonly row: number; readonly departs: boolean };
-
 /** A file with the right content at the right place. */
 export interface RightContent {
   readonly row: number;
@@ -61,13 +47,10 @@ export interface MaterializePlan {
   readonly directories: readonly number[];
   readonly symlinks: readonly number[];
   readonly rightContents: readonly RightContent[];
-  readonly contents: ReadonlyMap<Digest, WantedContent>;
+  readonly contents: WantedContents;
   /** Rows of the disk's table that go, or make way. */
   readonly departures: readonly number[];
 }
-
-const FROM_CLIENT: ContentSource = { kind: 'client' };
-const FROM_STORE: ContentSource = { kind: 'store' };
 
 export function planMaterialize(input: MaterializeInput): MaterializePlan {
   return new Planner(input).run();
@@ -85,11 +68,12 @@ class Planner {
   readonly #directories: number[] = [];
   readonly #symlinks: number[] = [];
   readonly #rightContents: RightContent[] = [];
-  readonly #contents = new Map<Digest, WantedContent>();
+  readonly #contents: WantedContents;
 
   constructor(input: MaterializeInput) {
     this.#input = input;
     this.#signatures = new TableSignatures(input.next);
+    this.#contents = new WantedContents(input.next);
   }
 
   run(): MaterializePlan {
@@ -98,7 +82,7 @@ class Planner {
     for (let row = 0; row < next.length; row++)
       if (((flags[row] ?? 0) & HAS_SIGNATURE) === 0) this.#planRow(row);
     const departures = this.#findDepartures();
-    if (this.#contents.size > 0) {
+    if (this.#contents.count > 0) {
       this.#findStored();
       this.#findPresent(new Set(departures));
     }
@@ -139,22 +123,13 @@ class Planner {
       this.#rightContents.push({ row, mtimeUs });
       return;
     }
-    const digest = next.digest(row);
     const leftover = this.#hashLeftover(row, path);
-    if (leftover?.digest === digest) {
+    if (leftover?.digest === next.digest(row)) {
       const mtimeUs = isSameContent ? leftover.mtimeUs : timeOfChanged(this.#input, row);
       this.#rightContents.push({ row, mtimeUs });
       return;
     }
-    const wanted = this.#contents.get(digest);
-    if (wanted !== undefined) wanted.rows.push(row);
-    else
-      this.#contents.set(digest, {
-        digest,
-        size: next.size(row),
-        rows: [row],
-        source: FROM_CLIENT,
-      });
+    this.#contents.add(row);
   }
 
   /** A file of the right size that is there for a reason we do not know: a crash, a command's doing. */
@@ -175,13 +150,14 @@ class Planner {
     const { store } = this.#input;
     // A cold workspace of a new client asks for everything, and there is nothing to be found.
     if (store.list()[Symbol.iterator]().next().done === true) return;
-    for (const wanted of this.#contents.values()) {
-      if (!store.has(wanted.digest, wanted.size)) continue;
+    for (let content = 0; content < this.#contents.count; content++) {
+      const digest = this.#contents.digest(content);
+      if (!store.has(digest, this.#contents.size(content))) continue;
       // Opened to have it verified, while the client can still be asked instead.
-      const fd = store.open(wanted.digest);
+      const fd = store.open(digest);
       if (fd === undefined) continue;
       closeSync(fd);
-      wanted.source = FROM_STORE;
+      this.#contents.setSource(content, FROM_STORE);
     }
   }
 
@@ -189,18 +165,12 @@ class Planner {
   #findPresent(departures: ReadonlySet<number>): void {
     const { table } = this.#input.disk;
     if (table.length === 0) return;
-    // Most rows are told apart by their first four bytes, without making a string of each digest.
-    const prefixes = new Set<number>();
-    for (const wanted of this.#contents.values())
-      prefixes.add(parseInt(wanted.digest.slice(PREFIX_START, PREFIX_START + 8), 16));
-    const digests = bytesOf(table.columns.digests);
     for (let row = 0; row < table.length; row++) {
       if (!table.hasSignature(row) || table.kind(row) !== 'file') continue;
-      if (!prefixes.has(digests.readUInt32BE(row * DIGEST_LENGTH))) continue;
-      const wanted = this.#contents.get(table.digest(row));
-      if (wanted === undefined) continue;
-      const departs = departures.has(row);
-      if (departs || wanted.source.kind !== 'row') wanted.source = { kind: 'row', row, departs };
+      const content = this.#contents.findBytes(table.digestBytes(row));
+      if (content < 0) continue;
+      const isFirst = this.#contents.source(content) < 0;
+      if (isFirst || departures.has(row)) this.#contents.setSource(content, row);
     }
   }
 
@@ -221,8 +191,6 @@ class Planner {
     return departures;
   }
 }
-
-const PREFIX_START = 'blake3:'.length;
 
 /** The same directory with another mode, or the same content with other attributes: it stays there. */
 function isSameThing(

@@ -23,7 +23,8 @@ import type { EntryTable } from './entry-table.js';
 import type { WorkspacePath } from './entry.js';
 import type { FileAttributes } from './workspace-files.js';
 import { planMaterialize, timeOfChanged } from './materialize-plan.js';
-import type { MaterializeInput, MaterializePlan, WantedContent } from './materialize-plan.js';
+import type { MaterializeInput, MaterializePlan } from './materialize-plan.js';
+import { FROM_CLIENT } from './wanted-contents.js';
 import { LONGEST_RACY_US, RACY_WINDOW_US } from './stat-signature.js';
 
 /** To hash this much takes longer than to wait until its signature proves something. */
@@ -34,6 +35,12 @@ export interface MaterializeResult {
   readonly table: EntryTable;
   readonly filesWritten: number;
   readonly removed: number;
+}
+
+export interface MissingContent {
+  /** Raw; a view that stays good. */
+  readonly digest: Buffer;
+  readonly size: number;
 }
 
 export interface MaterializerOptions extends MaterializeInput {
@@ -62,8 +69,11 @@ export class Materializer {
   }
 
   /** What the client has to send, in walk order of the first path that wants it. */
-  missing(): WantedContent[] {
-    return [...this.#plan.contents.values()].filter((wanted) => wanted.source.kind === 'client');
+  *missing(): Generator<MissingContent> {
+    const { contents } = this.#plan;
+    for (let content = 0; content < contents.count; content++)
+      if (contents.source(content) === FROM_CLIENT)
+        yield { digest: contents.digestBytes(content), size: contents.size(content) };
   }
 
   /** Leaves off before the end. Returns the manifest, with the signatures of what is there by now. */
@@ -80,8 +90,10 @@ export class Materializer {
    */
   openOlder(digest: Digest): number | undefined {
     const { files, disk, next, store } = this.#options;
-    const row = this.#plan.contents.get(digest)?.rows[0];
-    if (row === undefined) return undefined;
+    const { contents } = this.#plan;
+    const content = contents.find(digest);
+    if (content < 0) return undefined;
+    const row = contents.firstRow(content);
     const fd = files.openFile(next.path(row));
     if (fd !== undefined) return fd;
     const known = disk.table.indexOf(next.path(row));
@@ -98,7 +110,8 @@ export class Materializer {
     for (const row of this.#plan.departures.toReversed()) this.#depart(row);
     for (const row of this.#plan.directories) files.makeDirectory(next.path(row));
     for (const { row, mtimeUs } of this.#plan.rightContents) this.#settle(row, mtimeUs);
-    for (const wanted of this.#plan.contents.values()) this.#placePresent(wanted);
+    for (let content = 0; content < this.#plan.contents.count; content++)
+      this.#placePresent(content);
     this.#isPrepared = true;
   }
 
@@ -123,8 +136,9 @@ export class Materializer {
     const { files, next } = this.#options;
     const signatures = this.#plan.signatures;
     for (const row of this.#plan.symlinks) this.#placeSymlink(row);
-    for (const { rows } of this.#plan.contents.values())
-      for (const row of rows) if (!signatures.isSigned(row)) this.#lack(row, options.mayLack);
+    for (let content = 0; content < this.#plan.contents.count; content++)
+      for (const row of this.#rowsOf(content))
+        if (!signatures.isSigned(row)) this.#lack(row, options.mayLack);
     for (const row of this.#plan.directories) {
       files.setDirectoryMode(next.path(row), next.mode(row));
       signatures.signDirectory(row);
@@ -181,8 +195,10 @@ export class Materializer {
     }
     const staged = this.#stagingPath();
     files.moveOut(found, staged);
-    const source = this.#plan.contents.get(table.digest(row))?.source;
-    if (source?.kind === 'row' && source.row === row) this.#staged.set(table.digest(row), staged);
+    const { contents } = this.#plan;
+    const content = contents.findBytes(table.digestBytes(row));
+    if (content >= 0 && contents.source(content) === row)
+      this.#staged.set(table.digest(row), staged);
     else store.adopt(table.digest(row), staged);
   }
 
@@ -202,15 +218,16 @@ export class Materializer {
   }
 
   /** Content that is on this host. Where it turns out not to be, its rows stay without. */
-  #placePresent(wanted: WantedContent): void {
-    const { digest, size, source } = wanted;
-    if (source.kind === 'client') return;
+  #placePresent(content: number): void {
+    const { contents } = this.#plan;
+    if (contents.source(content) === FROM_CLIENT) return;
+    const [digest, size] = [contents.digest(content), contents.size(content)];
     const staged = this.#staged.get(digest);
     if (staged !== undefined) {
       this.#moveFile(digest, staged);
       return;
     }
-    const fd = this.#openPresent(wanted);
+    const fd = this.#openPresent(digest, contents.source(content));
     if (fd === undefined) return;
     try {
       if (size >= LARGE_BLOB_BYTES) {
@@ -225,9 +242,9 @@ export class Materializer {
     }
   }
 
-  #openPresent({ digest, source }: WantedContent): number | undefined {
+  #openPresent(digest: Digest, source: number): number | undefined {
     const { files, disk, store } = this.#options;
-    if (source.kind === 'row') return files.openFile(disk.table.path(source.row));
+    if (source >= 0) return files.openFile(disk.table.path(source));
     return store.openUnverified(digest);
   }
 
@@ -242,7 +259,7 @@ export class Materializer {
 
   #writeBytes(digest: Digest, bytes: Uint8Array): void {
     const { files, next } = this.#options;
-    for (const row of this.#rowsOf(digest)) {
+    for (const row of this.#rowsOf(this.#plan.contents.find(digest))) {
       this.#sign(row, files.createFile(next.path(row), bytes, this.#attributesOf(row)));
       this.#filesWritten += 1;
     }
@@ -250,7 +267,7 @@ export class Materializer {
 
   #moveFile(digest: Digest, file: string): void {
     const { files, next } = this.#options;
-    const rows = this.#rowsOf(digest);
+    const rows = this.#rowsOf(this.#plan.contents.find(digest));
     for (const [index, row] of rows.entries()) {
       const source = index === rows.length - 1 ? file : this.#stageCopy(file);
       this.#sign(row, files.moveIn(source, next.path(row), this.#attributesOf(row)));
@@ -258,8 +275,13 @@ export class Materializer {
     }
   }
 
-  #rowsOf(digest: Digest): readonly number[] {
-    return this.#plan.contents.get(digest)?.rows ?? [];
+  /** The rows that want a content, in walk order. */
+  #rowsOf(content: number): readonly number[] {
+    const { contents } = this.#plan;
+    const rows: number[] = [];
+    let row = content < 0 ? -1 : contents.firstRow(content);
+    for (; row >= 0; row = contents.following(row)) rows.push(row);
+    return rows;
   }
 
   #attributesOf(row: number): FileAttributes {
