@@ -116,8 +116,13 @@ class ProjectBlobs {
   readonly #asked: Uint8Array;
   /** The host asks in walk order, so the next one is nearly always right behind the last. */
   #cursor = 0;
+  #lastDigest: Digest | undefined;
+  #lastRow: number | undefined;
 
-  constructor(from: Pick<UploadOptions, 'root' | 'snapshotOf' | 'keptContentOf'>, table: EntryTable) {
+  constructor(
+    from: Pick<UploadOptions, 'root' | 'snapshotOf' | 'keptContentOf'>,
+    table: EntryTable,
+  ) {
     this.#from = from;
     this.#table = table;
     this.#asked = new Uint8Array(table.length);
@@ -158,6 +163,15 @@ class ProjectBlobs {
   }
 
   #rowOf(digest: Digest): number | undefined {
+    // A request asks for the same one more than once.
+    if (digest !== this.#lastDigest) {
+      this.#lastDigest = digest;
+      this.#lastRow = this.#findRow(digest);
+    }
+    return this.#lastRow;
+  }
+
+  #findRow(digest: Digest): number | undefined {
     const wanted = digestBytes(digest);
     for (let step = 0; step < this.#table.length; step++) {
       const row = (this.#cursor + step) % this.#table.length;

@@ -109,7 +109,8 @@ export class BlobSender {
     this.#isBusy = true;
     try {
       for (const request of this.#decoder.push(requestBytes)) {
-        await this.#answer(request);
+        // Without a promise where none is needed: most requests are for what is in memory.
+        if (request.type !== 'want' || !this.#addContent(request)) await this.#answer(request);
         if (this.#slice.isOver()) await this.#slice.next();
       }
       await this.#batch.finish();
@@ -126,8 +127,6 @@ export class BlobSender {
   async #answer(request: BlobRequest): Promise<void> {
     switch (request.type) {
       case 'want':
-        this.#source.wanted?.(toDigest(request.digest));
-        if (request.size < LARGE_BLOB_BYTES && (await this.#sendContent(request))) return;
         await this.#withFile(request, (fd) =>
           request.size < LARGE_BLOB_BYTES
             ? this.#sendWhole(request, fd)
@@ -167,18 +166,21 @@ export class BlobSender {
     await this.#batch.addHead({ type: 'gone', digest: blob.digest });
   }
 
-  /** Sends what need not be read; false where the source has no such content. */
-  async #sendContent({ digest, size }: BlobToSend): Promise<boolean> {
-    const content = this.#source.content?.(toDigest(digest));
+  /**
+   * Tells the source of the request, and puts the blob into the batch where it is in memory and there is
+   * room; false where it has to be read, as the one that fills a batch is.
+   */
+  #addContent({ digest, size }: BlobToSend): boolean {
+    const name = toDigest(digest);
+    this.#source.wanted?.(name);
+    if (size + MAX_HEAD_BYTES > this.#batch.room) return false;
+    const content = this.#source.content?.(name);
     if (content?.length !== size) return false;
     const head = this.#batch.encodeHead({ type: 'blob', digest, size });
-    const recordBytes = head.length + size;
-    if (recordBytes > this.#batch.capacity) return false;
-    if (this.#batch.room < recordBytes) await this.#batch.flush();
     const memory = this.#batch.free();
     head.copy(memory);
     content.copy(memory, head.length);
-    this.#batch.commit(recordBytes);
+    this.#batch.commit(head.length + size);
     this.#blobsSent += 1;
     return true;
   }

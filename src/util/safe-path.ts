@@ -98,9 +98,7 @@ export class AnchoredRoot implements Disposable {
   }
 
   /** As {@link openFile}, with what fstat said right after. */
-  openWithStats(
-    relativePath: string,
-  ): { readonly fd: number; readonly stats: Stats } | undefined {
+  openWithStats(relativePath: string): { readonly fd: number; readonly stats: Stats } | undefined {
     let fd: number;
     try {
       fd = openSync(this.at(relativePath), SAFE_READ_FLAGS);

@@ -85,6 +85,32 @@ const hasCode = (code: string) => (error: unknown) => isRmtxError(error) && erro
 const MISMATCH = hasCode('ERR_RMTX_DIGEST_MISMATCH');
 const BAD = hasCode('ERR_RMTX_BAD_MESSAGE');
 
+test('what the source has in memory is sent without opening it', async () => {
+  using at = place();
+  using receiver = new BlobReceiver(at.sink);
+  const contents = [random(0), random(7000), random(200_000), random(100_000)];
+  const byDigest = new Map(contents.map((bytes) => [toDigest(hashBytes(bytes)), bytes]));
+  const opened: Digest[] = [];
+  const source = {
+    content: (digest: Digest) => byDigest.get(digest),
+    open: (digest: Digest) => {
+      opened.push(digest);
+      return at.source.open(digest);
+    },
+  };
+  for (const bytes of contents) receiver.want(at.source.add(bytes), bytes.length);
+  receiver.endRound();
+  const sender = new BlobSender(source, (bytes) => {
+    receiver.push(bytes);
+    return Promise.resolve();
+  });
+  await sender.push(receiver.takeRequests() ?? Buffer.alloc(0));
+  assert.equal(receiver.isRoundOver, true);
+  for (const [digest, bytes] of byDigest) assert.deepEqual(at.sink.read(digest), bytes);
+  // The last one did not fit into the batch that the others had filled.
+  assert.deepEqual(opened, [toDigest(hashBytes(contents[3] as Buffer))]);
+});
+
 test('transfers blobs of every kind of size', async () => {
   using at = place();
   using receiver = new BlobReceiver(at.sink);
