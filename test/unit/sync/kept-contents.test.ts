@@ -38,3 +38,18 @@ test('neither large contents nor more than the memory allows are kept', () => {
   }
   assert.ok(total > 60 * KIB * KIB && total <= 64 * KIB * KIB, String(total));
 });
+
+test('a project with very many files has nothing kept', () => {
+  const kept = new KeptContents();
+  const digestAt = (index: number): Digest => {
+    const raw = Buffer.alloc(32);
+    raw.writeUInt32BE(index);
+    return toDigest(raw);
+  };
+  const bytes = Buffer.from('x');
+  for (let index = 0; index < 49_999; index++) kept.keep(digestAt(index), bytes);
+  assert.deepEqual(kept.find(digestAt(0)), bytes);
+  for (let index = 49_999; index < 50_010; index++) kept.keep(digestAt(index), bytes);
+  for (const index of [0, 49_998, 49_999, 50_009])
+    assert.equal(kept.find(digestAt(index)), undefined);
+});
