@@ -53,6 +53,7 @@ export type ModuleName =
   | 'cancel'
   | 'config'
   | 'context'
+  | 'doctor'
   | 'exec'
   | 'help'
   | 'host'
@@ -99,6 +100,20 @@ export const commandTable: readonly CommandSpec[] = [
     summary: 'Ask the host whether it is there',
     ...none,
     flags: [...target, ...common],
+  },
+  {
+    name: 'doctor',
+    module: 'doctor',
+    summary: 'Say what keeps this machine from running a command on the host',
+    ...none,
+    flags: [...target, ...common],
+    details: [
+      'Takes the way of a run, one step after the other: config, state, name, interface, udp, tcp, tls,',
+      'identity, pairing, clock, version, disk, and a trial run of a command that leaves nothing behind.',
+      'A step that fails says what is likely the matter and what to type. It takes 15 seconds at most.',
+      'The exit status is 1 where a step failed; warnings are none. Ctrl-C ends it at once.',
+    ],
+    examples: ['rmtx doctor', 'rmtx doctor --host 192.168.1.42'],
   },
   {
     name: 'hosts list',

@@ -15,6 +15,7 @@ const modules: Readonly<Record<ModuleName, () => Promise<CommandModule>>> = {
   cancel: () => import('./commands/cancel.js'),
   config: () => import('./commands/config.js'),
   context: () => import('./commands/context.js'),
+  doctor: () => import('./commands/doctor.js'),
   exec: () => import('./commands/exec.js'),
   help: () => import('./commands/help.js'),
   host: () => import('./commands/host.js'),

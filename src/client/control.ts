@@ -162,6 +162,14 @@ export async function withHost<T>(
   const { home, host, config, warn } = target;
   const choice = chooseHost({ home, named: host, config, warn });
   const dialed = await dialHost({ home: target.home, choice, alpn: ALPN_CONTROL });
+  return callOver(dialed, (call) => use(call, dialed));
+}
+
+/** As many requests as `use` makes, on a connection of ALPN_CONTROL; it is closed then. */
+export async function callOver<T>(
+  { socket }: Pick<DialedHost, 'socket'>,
+  use: (call: Call) => Promise<T>,
+): Promise<T> {
   let isConnected = false;
   const client = new Client('https://rmtx', {
     // The stream is dialled, secured and pinned already; undici only speaks HTTP on it. It must not be
@@ -172,7 +180,7 @@ export async function withHost<T>(
       isConnected = true;
       setImmediate(() => {
         if (wasConnected) callback(new Error('the host closed the connection'), null);
-        else callback(null, dialed.socket);
+        else callback(null, socket);
       });
     },
     headersTimeout: ANSWER_TIMEOUT_MS,
@@ -180,7 +188,7 @@ export async function withHost<T>(
     maxResponseSize: MAX_ANSWER_BYTES,
   });
   try {
-    return await use((method, path, body) => callOnce(client, { method, path, body }), dialed);
+    return await use((method, path, body) => callOnce(client, { method, path, body }));
   } finally {
     await client.destroy();
   }

@@ -10,11 +10,18 @@ export interface ClientHome {
   readonly directory: string;
 }
 
-/** `RMTX_HOME`, or `~/.rmtx`; made for the user alone where it is missing. */
-export function openClientHome(env: NodeJS.ProcessEnv = process.env): ClientHome {
+/** `RMTX_HOME`, or `~/.rmtx`, whether it is there or not. */
+export function clientHome(env: NodeJS.ProcessEnv = process.env): ClientHome {
   const named = env['RMTX_HOME'];
-  const directory =
-    named === undefined || named === '' ? path.join(os.homedir(), '.rmtx') : path.resolve(named);
+  return {
+    directory:
+      named === undefined || named === '' ? path.join(os.homedir(), '.rmtx') : path.resolve(named),
+  };
+}
+
+/** The client's home; made for the user alone where it is missing. */
+export function openClientHome(env: NodeJS.ProcessEnv = process.env): ClientHome {
+  const { directory } = clientHome(env);
   try {
     ensurePrivateDirectory(directory);
   } catch (error) {

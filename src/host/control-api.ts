@@ -1,4 +1,5 @@
 /** The control API of paired clients (ALPN `http/1.1`): versioned JSON, about their own things only. */
+import { statfsSync } from 'node:fs';
 import type { Fields } from '../protocol/fields.js';
 import { VERSION } from '../version.js';
 import { collectBlobs } from './garbage.js';
@@ -18,6 +19,7 @@ export function clientRoutes(services: HostServices, clientId: string): Routes {
       version: VERSION,
       contexts: (await contexts.list(clientId)).length,
       now: new Date().toISOString(),
+      free_bytes: freeBytes(services.paths.root),
     }),
     'GET /v1/contexts': async () => ({
       contexts: (await contexts.list(clientId)).map((context) => ({
@@ -62,4 +64,10 @@ function wantedIds(body: Fields, services: HostServices, clientId: string): stri
   if (key === undefined) return body.strings('ids', 1000, 200);
   const id = services.contexts.idOf(clientId, key);
   return id === undefined ? [] : [id];
+}
+
+/** What this user may still write. */
+function freeBytes(directory: string): number {
+  const { bavail, bsize } = statfsSync(directory);
+  return bavail * bsize;
 }

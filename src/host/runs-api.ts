@@ -34,6 +34,15 @@ export function runRoutes({ runs }: HostServices, clientId: string): Routes {
       run.take('discard');
       return { run: describeRun(run.record) };
     },
+    'POST /v1/runs/forget': async (body) => {
+      const run = named(body);
+      refuseBusy(run);
+      if (run.state === 'waiting') throw stillWaiting(run);
+      // What is left of it is tidying: some milliseconds.
+      await run.life?.settled;
+      await runs.forget(run);
+      return { run: describeRun(run.record) };
+    },
   };
 }
 
@@ -48,6 +57,16 @@ function refuseBusy(run: Run): void {
     throw new RmtxError('ERR_RMTX_CONTEXT_BUSY', `run ${run.id} is still going on`, {
       hint: `rmtx cancel ${run.id} ends it`,
     });
+}
+
+function stillWaiting({ id }: Run): RmtxError {
+  return new RmtxError(
+    'ERR_RMTX_CONTEXT_BUSY',
+    `the changes of run ${id} wait to be brought home`,
+    {
+      hint: `rmtx attach ${id} takes them, rmtx cancel --discard ${id} drops them`,
+    },
+  );
 }
 
 /** Keys are part of what `rmtx runs --json` promises. */

@@ -121,6 +121,12 @@ export class Runs {
       if (run.record.clientId === clientId) life.stop({ isForced: false });
   }
 
+  /** Drops all that is kept of a run that is over, with its output. */
+  async forget(run: Run): Promise<void> {
+    this.#runs.delete(run.id);
+    await removeTree(run.directory);
+  }
+
   /** Drops what has been kept long enough; to be called now and then. Never rejects. */
   async tidy(): Promise<void> {
     const clients = new Set([...this.#runs.values()].map(({ record }) => record.clientId));

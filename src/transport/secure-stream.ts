@@ -22,8 +22,8 @@ export interface SecureClientOptions {
   readonly identity: Identity;
   readonly alpn: string;
   /**
-   * The keys that are accepted. Undefined only while pairing: any key is taken then, and the pairing
-   * exchange decides.
+   * The keys that are accepted. Undefined: any key is taken; only for pairing, whose exchange decides, and
+   * for who only wants to know which key answers, and sends nothing.
    */
   readonly pins: readonly Fingerprint[] | undefined;
   readonly timeoutMs: number;
