@@ -94,9 +94,17 @@ export class Machine {
 
   /** As a firewall does that lets nothing in: UDP to these ports does not arrive. */
   dropUdp(...ports: readonly number[]): void {
+    this.#drop('udp', ports);
+  }
+
+  dropTcp(...ports: readonly number[]): void {
+    this.#drop('tcp', ports);
+  }
+
+  #drop(protocol: 'tcp' | 'udp', ports: readonly number[]): void {
     this.run(
       'nft',
-      `add table inet wall; add chain inet wall in { type filter hook input priority 0; }; add rule inet wall in udp dport { ${ports.join(', ')} } drop`,
+      `add table inet wall; add chain inet wall in { type filter hook input priority 0; }; add rule inet wall in ${protocol} dport { ${ports.join(', ')} } drop`,
     );
   }
 }

@@ -17,12 +17,13 @@ export function wayTo(address: string): Promise<Way> {
       resolve({ errorCode: systemErrorCode(error) ?? 'unknown' });
     };
     socket.once('error', fail);
-    // Any port: nothing is sent to it.
-    socket.connect(9, address, () => {
+    socket.once('connect', () => {
       const { address: source } = socket.address();
       socket.close();
       resolve({ source });
     });
+    // Any port: nothing is sent to it.
+    socket.connect(9, address);
   });
 }
 

@@ -1,5 +1,5 @@
 /** The steps with a host whose key has answered: what only somebody paired with it is told. */
-import { isRmtxError } from '../../errors.js';
+import { RmtxError, isRmtxError } from '../../errors.js';
 import { ALPN_CONTROL } from '../../protocol/messages.js';
 import { formatAddress } from '../../transport/address.js';
 import { connectForRun, dialAddress } from '../connect.js';
@@ -116,7 +116,10 @@ async function runTrial(
   const { host, abortSignal } = on;
   const runId = newTrialId();
   const limit = AbortSignal.any([abortSignal, AbortSignal.timeout(TRIAL_MS)]);
-  const onLimit = (): void => host.connection.destroy();
+  const onLimit = (): void =>
+    host.connection.destroy(
+      new RmtxError('ERR_RMTX_TIMED_OUT', 'the command did not come to an end in time'),
+    );
   limit.addEventListener('abort', onLimit);
   const { platform } = reached;
   const trial = await orError(() =>

@@ -33,21 +33,23 @@ export interface HandshakeOptions {
   /** For another one: a server that knows another language only. Undefined where that fails. */
   readonly dialAgain: () => Promise<Duplex | undefined>;
   readonly timeoutMs: number;
+  /** The keys of the host, where they are known. */
+  readonly pins: readonly Fingerprint[] | undefined;
 }
 
 /**
  * Asks for the language of runs, which only rmtx knows; a server that speaks TLS and not that is asked for
- * the control API's: a host of another protocol version is told by its key then. Nothing is sent after the
+ * HTTP, the control API's: a host of another protocol version is told by its key then. Nothing is sent after the
  * handshake. Never rejects.
  */
 export async function shakeHands(options: HandshakeOptions): Promise<Handshake> {
-  const { stream, dialAgain } = options;
+  const { stream, dialAgain, pins } = options;
   const first = await attempt(stream, ALPN_RUN, options);
   if (first.kind === 'secure' || first.nature !== 'other-tls') return first;
   const again = await dialAgain();
   if (again === undefined) return first;
   const second = await attempt(again, ALPN_CONTROL, options);
-  return second.kind === 'secure' ? second : first;
+  return second.kind === 'secure' && pins?.includes(second.fingerprint) === true ? second : first;
 }
 
 async function attempt(

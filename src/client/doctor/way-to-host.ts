@@ -180,7 +180,7 @@ export class WayToHost implements Disposable {
       const answers = [];
       for (const { address, dial: end } of dialed) {
         if (end.kind !== 'open') continue;
-        const handshake = await this.#handshake(address, end);
+        const handshake = await this.#handshake(address, { end, pins: name.choice?.pins });
         answers.push({ address, handshake });
         if (isMeant(handshake, name)) break;
       }
@@ -222,12 +222,22 @@ export class WayToHost implements Disposable {
     };
   }
 
-  async #handshake(address: Address, end: Extract<Dial, { kind: 'open' }>): Promise<Handshake> {
+  async #handshake(
+    address: Address,
+    {
+      end,
+      pins,
+    }: {
+      readonly end: Extract<Dial, { kind: 'open' }>;
+      readonly pins: readonly Fingerprint[] | undefined;
+    },
+  ): Promise<Handshake> {
     const { identity } = this.#options;
     return shakeHands({
       address,
       identity,
       stream: end.stream,
+      pins,
       timeoutMs: HANDSHAKE_MS,
       dialAgain: async () => {
         const again = await dial(address, {
