@@ -17,7 +17,7 @@ import type { DoctorReport } from './doctor/verdict.js';
 import { WayToHost } from './doctor/way-to-host.js';
 import type { ClientHome } from './home.js';
 
-export type { DoctorReport, StepName, StepReport } from './doctor/verdict.js';
+export type { DoctorReport, StepReport } from './doctor/verdict.js';
 
 export interface DoctorOptions extends StepListener {
   readonly cwd: string;

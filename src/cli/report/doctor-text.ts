@@ -2,6 +2,7 @@
 import type { DoctorReport, StepReport } from '../../client/doctor.js';
 import { printable } from '../../util/printable.js';
 import { formatDuration } from '../../util/units.js';
+import { count } from './text.js';
 import type { TerminalLook } from './terminal-look.js';
 
 type Verdict = StepReport['verdict'];
@@ -29,34 +30,42 @@ const MIN_TEXT_WIDTH = 30;
 /** Below this nobody has waited for it. */
 const NOTABLE_MS = 1;
 
-/** One step, as soon as it is known; with its line ends. */
+/** One step, as soon as it is known, with its line ends; nothing for one that is not reached. */
 export function doctorStepText(report: StepReport, look: TerminalLook): string {
-  const mark = paint(MARKS[report.verdict][look.hasUnicode ? 'unicode' : 'ascii'], {
-    look,
-    colour: MARKS[report.verdict].colour,
-  });
+  if (report.verdict === 'not-reached') return '';
   const name = report.step.padEnd(NAME_WIDTH);
-  if (report.verdict === 'not-reached') return `${mark} ${grey(`${name}  not reached`, look)}\n`;
   const time = report.elapsedMs < NOTABLE_MS ? '' : formatDuration(report.elapsedMs);
   const detail = wrapped(printable(report.detail), textWidth(look, DETAIL_AT));
-  const head = `${mark} ${name}${grey(time.padStart(TIME_WIDTH), look)}  `;
+  const head = `${markOf(report.verdict, look)} ${name}${grey(time.padStart(TIME_WIDTH), look)}  `;
   const lines = [detail.join(`\n${' '.repeat(DETAIL_AT)}`)];
   if (report.verdict !== 'ok')
     lines.push(...labelled('why', [report.cause], look), ...labelled('do', report.cure, look));
   return `${head}${lines.join('\n')}\n`;
 }
 
-/** The last line: that all is well, or the step that failed first and its cure. */
+/** What was not reached; then, on the last line, that all is well, or the step that failed first and its cure. */
 export function doctorEndText({ steps, failed }: DoctorReport, look: TerminalLook): string {
+  const missed = steps.filter(({ verdict }) => verdict === 'not-reached').map(({ step }) => step);
   const first = steps.find(({ step }) => step === failed);
-  const warnings = steps.filter(({ verdict }) => verdict === 'warning').length;
-  if (first?.verdict !== 'failed') {
-    const rest = warnings === 0 ? '' : `, with ${warnings} warning${warnings === 1 ? '' : 's'}`;
-    return `\n${paint(`all is well${rest}`, { look, colour: BOLD })}\n`;
-  }
-  const cure = printable(shortCure(first.cure));
-  const [head = '', ...tail] = wrapped(`failed at ${first.step}: ${cure}`, textWidth(look, 0));
-  return `\n${[head, ...tail.map((line) => `  ${line}`)].map((line) => paint(line, { look, colour: BOLD })).join('\n')}\n`;
+  const words =
+    first?.verdict === 'failed'
+      ? `failed at ${first.step}: ${printable(shortCure(first.cure))}`
+      : wellWords(steps.filter(({ verdict }) => verdict === 'warning').length);
+  const [head = '', ...tail] = wrapped(words, textWidth(look, 0));
+  const lines = [head, ...tail.map((line) => `  ${line}`)].map((line) =>
+    paint(line, { look, colour: BOLD }),
+  );
+  return `${missedText(missed, look)}\n${lines.join('\n')}\n`;
+}
+
+function wellWords(warnings: number): string {
+  return warnings === 0 ? 'all is well' : `all is well, with ${count(warnings, 'warning')}`;
+}
+
+function missedText(missed: readonly string[], look: TerminalLook): string {
+  if (missed.length === 0) return '';
+  const words = wrapped(`not reached: ${missed.join(', ')}`, textWidth(look, 2));
+  return `${markOf('not-reached', look)} ${words.map((line) => grey(line, look)).join('\n  ')}\n`;
 }
 
 /** The first line of it, with the one that it leads up to; the others stand above. */
@@ -105,6 +114,11 @@ function wrapped(text: string, width: number): string[] {
     else lines.push(word);
   }
   return lines;
+}
+
+function markOf(verdict: Verdict, look: TerminalLook): string {
+  const { unicode, ascii, colour } = MARKS[verdict];
+  return paint(look.hasUnicode ? unicode : ascii, { look, colour });
 }
 
 function grey(text: string, look: TerminalLook): string {

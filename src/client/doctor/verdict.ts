@@ -23,8 +23,6 @@ export type CauseCode =
   | 'another-identity'
   | 'another-service'
   | 'asleep-or-off'
-  | 'bug'
-  | 'client-isolation'
   | 'clock'
   | 'command-not-found'
   | 'config-invalid'
