@@ -13,7 +13,7 @@ export interface Port {
 export function firewallRules(platform: string | undefined, port: Port): string[] {
   const opened = `${port.number}/${port.protocol}`;
   const ufw = `ufw: sudo ufw allow ${opened}`;
-  const firewalld = `firewalld: sudo firewall-cmd --add-port=${opened} (and --permanent)`;
+  const firewalld = `firewalld: sudo firewall-cmd --permanent --add-port=${opened} && sudo firewall-cmd --reload`;
   const nft = `nftables: sudo nft insert rule inet filter input ${port.protocol} dport ${port.number} accept`;
   const macos =
     'macOS: sudo /usr/libexec/ApplicationFirewall/socketfilterfw --add "$(command -v node)"';

@@ -23,8 +23,8 @@ const TIME_WIDTH = 6;
 const DETAIL_AT = 2 + NAME_WIDTH + TIME_WIDTH + 2;
 /** Far to the left: lines to be typed should not be broken. */
 const REASON_AT = 4;
-/** `why` and `do`, with what parts them from their text. */
-const LABEL_WIDTH = 5;
+/** After `why` and `do`. */
+const TEXT_AT = REASON_AT + 5;
 /** Narrower than this a text cannot be read anyway. */
 const MIN_TEXT_WIDTH = 30;
 /** Below this nobody has waited for it. */
@@ -39,7 +39,10 @@ export function doctorStepText(report: StepReport, look: TerminalLook): string {
   const head = `${markOf(report.verdict, look)} ${name}${grey(time.padStart(TIME_WIDTH), look)}  `;
   const lines = [detail.join(`\n${' '.repeat(DETAIL_AT)}`)];
   if (report.verdict !== 'ok')
-    lines.push(...labelled('why', [report.cause], look), ...labelled('do', report.cure, look));
+    lines.push(
+      ...labelled('why', wrapped(printable(report.cause), textWidth(look, TEXT_AT)), look),
+      ...labelled('do', report.cure.map(printable), look),
+    );
   return `${head}${lines.join('\n')}\n`;
 }
 
@@ -51,11 +54,7 @@ export function doctorEndText({ steps, failed }: DoctorReport, look: TerminalLoo
     first?.verdict === 'failed'
       ? `failed at ${first.step}: ${printable(shortCure(first.cure))}`
       : wellWords(steps.filter(({ verdict }) => verdict === 'warning').length);
-  const [head = '', ...tail] = wrapped(words, textWidth(look, 0));
-  const lines = [head, ...tail.map((line) => `  ${line}`)].map((line) =>
-    paint(line, { look, colour: BOLD }),
-  );
-  return `${missedText(missed, look)}\n${lines.join('\n')}\n`;
+  return `${missedText(missed, look)}\n${paint(words, { look, colour: BOLD })}\n`;
 }
 
 function wellWords(warnings: number): string {
@@ -89,13 +88,10 @@ export function doctorJson({ steps, failed }: DoctorReport): object {
   };
 }
 
-function labelled(label: string, texts: readonly string[], look: TerminalLook): string[] {
-  const width = textWidth(look, REASON_AT + LABEL_WIDTH);
-  const lines = texts.flatMap((text) =>
-    wrapped(printable(text), width).map((line, index) => (index === 0 ? line : `  ${line}`)),
-  );
+/** What is to be typed is never broken: whoever copies it would have to mend it. */
+function labelled(label: string, lines: readonly string[], look: TerminalLook): string[] {
   return lines.map((line, index) => {
-    const head = (index === 0 ? label : '').padEnd(LABEL_WIDTH);
+    const head = (index === 0 ? label : '').padEnd(TEXT_AT - REASON_AT);
     return `${' '.repeat(REASON_AT)}${grey(head, look)}${line}`;
   });
 }

@@ -22,8 +22,10 @@ export function judgeClock({ hostMs, ownMs, rttMs }: HostAnswer): Finding {
     code: 'clock',
     cause: `one of the clocks is wrong: it is ${new Date(ownMs).toISOString()} here`,
     cure: [
-      'on the machine that is wrong, set it by the network: sudo timedatectl set-ntp true',
-      'macOS: sudo sntp -sS time.apple.com; Windows: w32tm /resync',
+      'on the machine that is wrong, set it by the network:',
+      'Linux: sudo timedatectl set-ntp true',
+      'macOS: sudo sntp -sS time.apple.com',
+      'Windows: w32tm /resync',
     ],
   });
 }

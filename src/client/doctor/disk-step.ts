@@ -8,8 +8,9 @@ const NEEDED_BYTES = 1e6;
 const COMFORTABLE_BYTES = 1e9;
 
 const CURE = [
-  'here, drop what the host keeps of old projects: rmtx context prune --older-than 30d',
-  'and what nothing refers to: rmtx cache prune; or free some space on the host',
+  'drop what the host keeps of old projects:',
+  'rmtx context prune --older-than 30d, then: rmtx cache prune',
+  'or free some space on the host',
 ];
 
 /** Whether the host's disk has room for a run. */

@@ -33,7 +33,8 @@ export function judgeIdentity(facts: {
       'the host was reinstalled or got a new state directory; or another machine has its address, perhaps an impostor',
     cure: [
       'on the host, compare the identity: rmtx host status',
-      `only where it is the same: rmtx init --host ${where} (with a code from rmtx host pair-code)`,
+      'only where it is this one, get a code there: rmtx host pair-code',
+      `and pair again here: rmtx init --host ${where}`,
     ],
   });
 }

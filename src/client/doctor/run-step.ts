@@ -33,7 +33,10 @@ export function judgeRun(facts: {
     return warning(`a command ran and its output came home, but it took ${time}`, {
       code: 'host-load',
       cause: `the host is under load${loadPercent === undefined ? '' : ` (${loadPercent}% of its cores)`}`,
-      cure: ['rmtx runs shows what you run there; rmtx host status, on the host, what all do'],
+      cure: [
+        'see what you run there: rmtx runs',
+        'and, on the host, what all do: rmtx host status',
+      ],
     });
   if (left !== undefined)
     return warning(

@@ -78,8 +78,9 @@ function notHeard(facts: UdpFacts): Finding {
     code: 'firewall',
     cause: `a firewall drops UDP ${DISCOVERY_PORT}, there or here; or the access point keeps its machines apart (client isolation, guest Wi-Fi)`,
     cure: [
-      'if the next steps are well, rmtx works as long as the host keeps its address; on the host:',
-      ...firewallRules(undefined, { protocol: 'udp', number: DISCOVERY_PORT }),
+      'nothing to do while the next steps are well and its address stays;',
+      'else, on the host, let it in, on Linux for one:',
+      ...firewallRules('linux', { protocol: 'udp', number: DISCOVERY_PORT }).slice(0, 2),
     ],
   });
 }
