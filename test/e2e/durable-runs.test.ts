@@ -82,6 +82,25 @@ describe('a run that is over and waits', () => {
     assert.deepEqual(readdirSync(files), ['record.json']);
   });
 
+  test('is forgotten where its client says so, once nothing of it waits', async () => {
+    await using rig = new Rig();
+    const { client } = await scene(rig);
+    const visit = await client.sh('read line; echo made > made', { hasStdin: true });
+    const forget = async (): Promise<string> =>
+      JSON.stringify(await client.ask('POST /v1/runs/forget', { run_id: visit.id }));
+    assert.match(await forget(), /ERR_RMTX_CONTEXT_BUSY/);
+    visit.stdin.end();
+    await visit.exited();
+    await visit.cut();
+    await client.until(visit.id, 'waiting');
+    assert.match(await forget(), /ERR_RMTX_CONTEXT_BUSY.*cancel --discard/);
+    await client.ask('POST /v1/runs/discard', { run_id: visit.id });
+    assert.match(await forget(), /"state":"done"/);
+    assert.equal(await client.listed(visit.id), undefined);
+    assert.deepEqual(readdirSync(path.join(client.host.stateDirectory, 'runs')), []);
+    assert.match(await forget(), /ERR_RMTX_RUN_NOT_FOUND/);
+  });
+
   test('says where its output begins when the first of it was dropped', async () => {
     await using rig = new Rig();
     const { host, client } = await scene(rig);

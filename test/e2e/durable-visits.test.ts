@@ -277,7 +277,7 @@ describe('a visitor', () => {
     const visit = await client.sh('sleep 1000');
     for (const mode of ['resume', 'visit', 'watch'] as const)
       assert.equal(await codeOf(other.attach(visit.id, mode)), 'ERR_RMTX_RUN_NOT_FOUND');
-    for (const route of ['cancel', 'discard'])
+    for (const route of ['cancel', 'discard', 'forget'])
       assert.match(
         JSON.stringify(
           await other.ask(`POST /v1/runs/${route}`, { run_id: visit.id, is_forced: true }),
