@@ -119,6 +119,7 @@ async function sendNothing({ host, anyDirectory }: TrialOptions): Promise<void> 
     table: EntryTable.empty,
     rescan: () => Promise.resolve(EntryTable.empty),
     snapshotOf: () => undefined,
+    keptContentOf: () => undefined,
     onProgress: () => undefined,
   });
 }
