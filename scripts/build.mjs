@@ -24,6 +24,10 @@ const separateEntries = {
       path: args.path,
       external: true,
     }));
+    // A host that is where it was is reached without it.
+    builder.onResolve({ filter: /\/discovery\/find-hosts\.js$/ }, (args) =>
+      args.kind === 'dynamic-import' ? { path: './find-hosts.js', external: true } : undefined,
+    );
     builder.onResolve({ filter: /^[^./]/ }, (args) =>
       vendored.includes(args.path) && args.pluginData !== 'vendor'
         ? { path: `./vendor-${args.path}.js`, external: true }
@@ -52,6 +56,7 @@ await build({
     entry('src/cli/main.ts', 'main'),
     // Found by __dirname beside the command that starts it.
     ...workers.map((source) => entry(source, `commands/${path.basename(source, '.ts')}`)),
+    entry('src/discovery/find-hosts.ts', 'commands/find-hosts'),
     ...vendored.map((name) => ({ in: `vendor:${name}`, out: `commands/vendor-${name}` })),
     ...commands.map((name) => entry(`src/cli/commands/${name}`, `commands/${name.slice(0, -3)}`)),
   ],

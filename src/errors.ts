@@ -35,6 +35,7 @@ const families = {
   ERR_RMTX_UNKNOWN_HOST: 'trust',
 
   ERR_RMTX_HOST_NOT_SET: 'connection',
+  ERR_RMTX_HOST_NOT_FOUND: 'connection',
   ERR_RMTX_HOST_UNREACHABLE: 'connection',
   ERR_RMTX_CONNECTION_LOST: 'connection',
   ERR_RMTX_TIMED_OUT: 'connection',

@@ -1,6 +1,6 @@
 /** The commands that start runs and deal with them. */
 import type { CommandSpec } from './command-table.js';
-import { common, config, host, runOperand, target } from './shared-flags.js';
+import { common, runOperand, target } from './shared-flags.js';
 
 export const runCommands: readonly CommandSpec[] = [
   {
@@ -12,8 +12,7 @@ export const runCommands: readonly CommandSpec[] = [
     maxOperands: Infinity,
     isWrapper: true,
     flags: [
-      host,
-      config,
+      ...target,
       { name: 'cwd', value: 'DIR', summary: 'Run as if started in this directory' },
       {
         name: 'env',

@@ -21,7 +21,13 @@ export const config: FlagSpec = {
   value: 'FILE',
   summary: 'Use this config file instead of looking for .rmtx.json upward',
 };
-export const target = [host, config];
+export const discoveryTimeout: FlagSpec = {
+  name: 'discovery-timeout',
+  value: 'TIME',
+  kind: 'duration',
+  summary: 'Look so long for a host that has moved (default 750ms; 0s: not at all)',
+};
+export const target = [host, config, discoveryTimeout];
 export const stateDir: FlagSpec = {
   name: 'state-dir',
   value: 'DIR',
@@ -63,4 +69,5 @@ export const pairing: readonly FlagSpec[] = [
   config,
 ];
 
-export const runOperand = 'RUN is an id of `rmtx runs`, the beginning of one, or last.';
+export const runOperand =
+  'RUN is an id of `rmtx runs`, the beginning of one, or last: the newest of this project.';

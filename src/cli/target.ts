@@ -6,13 +6,22 @@ import { isRmtxError } from '../errors.js';
 import { printable } from '../util/printable.js';
 import type { FlagValues } from './arguments.js';
 
+type CommandTarget = HostTarget & Required<Pick<HostTarget, 'discoveryTimeoutMs' | 'warn'>>;
+
 /** Which host a command without a project of its own means: the flags, and the config if one governs. */
-export function targetOf(flags: FlagValues): HostTarget {
+export function targetOf(flags: FlagValues): CommandTarget {
   return {
     home: openClientHome(),
     host: flags.text('host'),
     config: configIfAny(flags),
+    discoveryTimeoutMs: flags.durationMs('discovery-timeout'),
     warn: warningsFor(flags),
+    onChosen: (rule, address) => {
+      if (flags.has('verbose'))
+        process.stderr.write(
+          `rmtx: host chosen by: ${printable(rule)}, found at ${printable(address)}\n`,
+        );
+    },
   };
 }
 

@@ -5,6 +5,7 @@
 import { RmtxError, systemErrorCode } from '../errors.js';
 import { AnchoredRoot } from '../util/safe-path.js';
 import { printable } from '../util/printable.js';
+import { choiceOptions } from './control.js';
 import type { HostTarget } from './control.js';
 import { chooseHostOfRun } from './host-choice.js';
 import { HostLink, RECONNECT_LIMIT_MS } from './host-link.js';
@@ -218,10 +219,8 @@ class AttachedRun implements Disposable {
       abortSignal: interrupts.abandoned.signal,
       limitMs: RECONNECT_LIMIT_MS,
       choose: () => {
-        const choice = chooseHostOfRun(
-          { home: target.home, named: target.host, config: target.config },
-          this.#ticket?.details,
-        );
+        const named = { ...choiceOptions(target), warn: undefined };
+        const choice = chooseHostOfRun(named, this.#ticket?.details);
         if (isFirst) teller.info('host-rule', choice.rule);
         isFirst = false;
         return choice;

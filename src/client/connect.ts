@@ -19,9 +19,12 @@ import type { Identity } from '../trust/identity.js';
 import { rememberAddress } from '../trust/known-hosts.js';
 import { nowUs } from '../util/microseconds.js';
 import { VERSION } from '../version.js';
+import { raceDials } from './dial-race.js';
+import { addressesOf, heardAddresses } from './discovered-addresses.js';
 import { hostsDirectory, identityDirectory } from './home.js';
 import type { ClientHome } from './home.js';
 import type { HostChoice } from './host-choice.js';
+import type { HostSearch } from './host-search.js';
 
 const DIAL_TIMEOUT_MS = 10_000;
 
@@ -30,33 +33,72 @@ export interface DialedHost extends SecureStream {
 }
 
 /**
- * Dials the addresses one after the other and ends at the first that answers with an accepted key.
- * Rejects with the first address's error: the later ones are only memories.
+ * Dials the remembered addresses, each with a head start before the next, and after them those that are heard
+ * on the network; ends at the first that answers with an accepted key. The abort signal also ends the
+ * connection that it led to. Rejects with the first address's error: the others are only hints.
  */
 export async function dialHost(options: {
   readonly home: ClientHome;
   readonly choice: HostChoice;
   readonly alpn: string;
   readonly abortSignal?: AbortSignal | undefined;
+  /** Listens already; without, whoever is not where it was is listened for here. */
+  readonly search?: HostSearch | undefined;
 }): Promise<DialedHost> {
-  const { choice, home } = options;
+  const { choice, home, alpn, abortSignal, search } = options;
+  const { addresses: remembered, pins, lookAround } = choice;
   const identity = loadIdentity(identityDirectory(home));
   if (identity === undefined)
     throw new RmtxError('ERR_RMTX_NOT_PAIRED', 'this machine is not paired with any host', {
       hint: 'run rmtx pair --host ADDR, with a code from rmtx host pair-code on the host',
     });
-  let firstError: unknown;
-  for (const address of choice.addresses) {
-    options.abortSignal?.throwIfAborted();
-    try {
-      const dialed = await dialAddress({ ...options, address, identity, pins: choice.pins });
-      rememberAddress(hostsDirectory(home), dialed.peerFingerprint, dialed.address);
-      return dialed;
-    } catch (error) {
-      firstError ??= error;
-    }
-  }
-  throw firstError as Error;
+  const wanted = lookAround?.pins.length === 0 ? undefined : lookAround;
+  const dialed = await raceDials<DialedHost>({
+    abortSignal,
+    patienceMs: search === undefined ? wanted?.timeoutMs : 0,
+    addresses: (over) =>
+      addressesOf(
+        remembered,
+        wanted && (() => search?.addresses(over) ?? heardAddresses(wanted, { abortSignal: over })),
+      ),
+    dial: (address, signal) =>
+      dialAddress({
+        address,
+        identity,
+        alpn,
+        // What is heard may be said by anybody: it leads to the one that is looked for, or nowhere.
+        pins: remembered.includes(address) ? pins : (wanted?.pins ?? pins),
+        abortSignal: signal,
+      }),
+  }).catch((error: unknown) => {
+    throw wanted === undefined || abortSignal?.aborted === true
+      ? error
+      : notFound(error, remembered);
+  });
+  endWith(dialed, abortSignal);
+  rememberAddress(hostsDirectory(home), dialed.peerFingerprint, dialed.address);
+  return dialed;
+}
+
+function endWith({ socket }: DialedHost, abortSignal: AbortSignal | undefined): void {
+  if (abortSignal === undefined) return;
+  const end = (): void => void socket.destroy();
+  abortSignal.addEventListener('abort', end);
+  socket.once('close', () => abortSignal.removeEventListener('abort', end));
+  if (abortSignal.aborted) end();
+}
+
+/** Why the first address would not do, that the others would not either, and what to do about it. */
+function notFound(error: unknown, tried: readonly Address[]): unknown {
+  if (!isRmtxError(error)) return error;
+  const { code, hint, message } = error;
+  const others = tried.slice(1).map(formatAddress);
+  const also = others.length === 0 ? '' : `, nor at ${others.join(', ')}`;
+  const next = 'rmtx doctor finds the cause; where you know its address: rmtx ping --host ADDR';
+  return new RmtxError(code, `${message}${also}; it was not heard on this network either`, {
+    hint: hint === undefined ? next : `${hint}; ${next}`,
+    cause: error,
+  });
 }
 
 export async function dialAddress(options: {
@@ -112,6 +154,7 @@ export async function connectForRun(options: {
   readonly home: ClientHome;
   readonly choice: HostChoice;
   readonly abortSignal?: AbortSignal;
+  readonly search?: HostSearch | undefined;
   readonly onNotice: (code: string, message: string) => void;
 }): Promise<HostConnection> {
   const dialed = await dialHost({ ...options, alpn: ALPN_RUN });

@@ -10,6 +10,7 @@ import { dialHost } from './connect.js';
 import type { DialedHost } from './connect.js';
 import type { ClientHome } from './home.js';
 import { chooseHost } from './host-choice.js';
+import type { ChooseHostOptions } from './host-choice.js';
 import { pruneProjects } from './prune.js';
 import type { PrunedProject } from './prune.js';
 
@@ -18,11 +19,17 @@ export interface HostTarget {
   /** `--host`. */
   readonly host: string | undefined;
   readonly config: ResolvedConfig | undefined;
+  /** `--discovery-timeout`. */
+  readonly discoveryTimeoutMs?: number | undefined;
+  /** Told in one line which rule chose the host, and where it was found. */
+  readonly onChosen?: ((rule: string, address: string) => void) | undefined;
   /** Told in one line what of the paired hosts could not be read. */
   readonly warn?: (line: string) => void;
 }
 
 const ANSWER_TIMEOUT_MS = 60_000;
+/** Then the system asks whether the host still is there, each second; ten times in vain is the end. */
+const KEEP_ALIVE_MS = 10_000;
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 export interface PingAnswer {
@@ -151,24 +158,35 @@ function currentKey({ config }: HostTarget): string {
   return contextKey(config.projectRoot, config.contextName);
 }
 
+export function choiceOptions(target: HostTarget): ChooseHostOptions {
+  const { home, host, config, discoveryTimeoutMs, warn } = target;
+  return { home, named: host, config, discoveryTimeoutMs, warn };
+}
+
 /** One request; throws what the host answers where it refuses. */
 export type Call = (method: 'GET' | 'POST', path: string, body?: object) => Promise<Fields>;
 
-/** Connects for as many requests as `use` makes. */
+/**
+ * Connects for as many requests as `use` makes. `isPatient`: the host answers when something has ended, however
+ * long that takes; only where it is gone nobody waits for it.
+ */
 export async function withHost<T>(
   target: HostTarget,
   use: (call: Call, dialed: DialedHost) => Promise<T>,
+  { isPatient = false } = {},
 ): Promise<T> {
-  const { home, host, config, warn } = target;
-  const choice = chooseHost({ home, named: host, config, warn });
+  const choice = chooseHost(choiceOptions(target));
   const dialed = await dialHost({ home: target.home, choice, alpn: ALPN_CONTROL });
-  return callOver(dialed, (call) => use(call, dialed));
+  target.onChosen?.(choice.rule, dialed.address);
+  if (isPatient) dialed.socket.setKeepAlive(true, KEEP_ALIVE_MS);
+  return callOver(dialed, (call) => use(call, dialed), { isPatient });
 }
 
 /** As many requests as `use` makes, on a connection of ALPN_CONTROL; it is closed then. */
 export async function callOver<T>(
   { socket }: Pick<DialedHost, 'socket'>,
   use: (call: Call) => Promise<T>,
+  { isPatient = false } = {},
 ): Promise<T> {
   let isConnected = false;
   const client = new Client('https://rmtx', {
@@ -183,7 +201,7 @@ export async function callOver<T>(
         else callback(null, socket);
       });
     },
-    headersTimeout: ANSWER_TIMEOUT_MS,
+    headersTimeout: isPatient ? 0 : ANSWER_TIMEOUT_MS,
     bodyTimeout: ANSWER_TIMEOUT_MS,
     maxResponseSize: MAX_ANSWER_BYTES,
   });

@@ -13,16 +13,23 @@ export interface DialRace<T> {
   readonly abortSignal?: AbortSignal | undefined;
   /** How long an address has before the next one is tried, too. */
   readonly headStartMs?: number;
+  /**
+   * So long after the start a further address is not waited for any more when none is being dialled; without
+   * it, each one is.
+   */
+  readonly patienceMs?: number | undefined;
 }
 
 /** As RFC 8305 §5 recommends. */
 const HEAD_START_MS = 250;
+/** A timer that is later than that tells of a busy thread, which could not have heard an answer. */
+const LATE_MS = 50;
 /** Whoever makes up addresses on the network gets so many of our sockets. */
 const MAX_AT_ONCE = 8;
 
 /**
  * What the first dial that succeeds resolves to. Rejects with the error of the first address where all
- * have failed, with HOST_UNREACHABLE where there was none, and with the reason of the abort signal.
+ * have failed, with HOST_NOT_FOUND where there was none, and with the reason of the abort signal.
  */
 export function raceDials<T>(options: DialRace<T>): Promise<T> {
   return new Promise((resolve, reject) => new Race(options, { resolve, reject }).advance());
@@ -41,7 +48,11 @@ class Race<T> {
   readonly #dials = new Set<AbortController>();
   readonly #onAbort = (): void => this.#finish(() => this.#end.reject(this.#abortReason()));
   #headStart: NodeJS.Timeout | undefined;
-  #firstFailure: unknown;
+  #patience: NodeJS.Timeout | undefined;
+  #isImpatient = false;
+  #dialed = 0;
+  /** Of the best address that has failed so far. */
+  #failure: { readonly rank: number; readonly error: unknown } | undefined;
   #isAsking = false;
   #isExhausted = false;
   #isOver = false;
@@ -59,6 +70,7 @@ class Race<T> {
     if (this.#isOver || this.#isAsking || this.#isExhausted) return;
     if (this.#dials.size >= MAX_AT_ONCE) return;
     this.#isAsking = true;
+    this.#limitPatience();
     this.#addresses.next().then(
       ({ done, value }) => {
         this.#isAsking = false;
@@ -68,7 +80,7 @@ class Race<T> {
       },
       (error: unknown) => {
         this.#isAsking = false;
-        this.#firstFailure ??= error;
+        this.#noteFailure(Infinity, error);
         this.#exhaust();
       },
     );
@@ -76,9 +88,9 @@ class Race<T> {
 
   #dial(address: Address): void {
     const dial = new AbortController();
+    const rank = this.#dialed++;
     this.#dials.add(dial);
-    clearTimeout(this.#headStart);
-    this.#headStart = setTimeout(() => this.advance(), this.#options.headStartMs ?? HEAD_START_MS);
+    this.#giveHeadStart();
     this.#options.dial(address, dial.signal).then(
       (result) => {
         this.#dials.delete(dial);
@@ -86,11 +98,35 @@ class Race<T> {
       },
       (error: unknown) => {
         this.#dials.delete(dial);
-        this.#firstFailure ??= error;
+        this.#noteFailure(rank, error);
         this.advance();
-        this.#endIfLost();
+        // One that is known already comes before that.
+        setImmediate(() => this.#endIfLost());
       },
     );
+  }
+
+  #giveHeadStart(): void {
+    const headStartMs = this.#options.headStartMs ?? HEAD_START_MS;
+    const dueMs = performance.now() + headStartMs;
+    clearTimeout(this.#headStart);
+    this.#headStart = setTimeout(() => {
+      if (performance.now() - dueMs > LATE_MS) this.#giveHeadStart();
+      else this.advance();
+    }, headStartMs);
+  }
+
+  #limitPatience(): void {
+    const { patienceMs } = this.#options;
+    if (patienceMs === undefined) return;
+    this.#patience ??= setTimeout(() => {
+      this.#isImpatient = true;
+      this.#endIfLost();
+    }, patienceMs);
+  }
+
+  #noteFailure(rank: number, error: unknown): void {
+    if (this.#failure === undefined || rank < this.#failure.rank) this.#failure = { rank, error };
   }
 
   #exhaust(): void {
@@ -99,14 +135,15 @@ class Race<T> {
   }
 
   #endIfLost(): void {
-    if (this.#isExhausted && this.#dials.size === 0)
-      this.#finish(() => this.#end.reject(this.#firstFailure ?? nothingToDial()));
+    if ((this.#isExhausted || this.#isImpatient) && this.#dials.size === 0)
+      this.#finish(() => this.#end.reject(this.#failure?.error ?? nothingToDial()));
   }
 
   #finish(settle: () => void): void {
     if (this.#isOver) return;
     this.#isOver = true;
     clearTimeout(this.#headStart);
+    clearTimeout(this.#patience);
     this.#options.abortSignal?.removeEventListener('abort', this.#onAbort);
     for (const dial of this.#dials) dial.abort();
     // Both are needed: a generator that waits for something does not notice the second.
@@ -121,7 +158,7 @@ class Race<T> {
 }
 
 function nothingToDial(): RmtxError {
-  return new RmtxError('ERR_RMTX_HOST_UNREACHABLE', 'no address of the host is known', {
+  return new RmtxError('ERR_RMTX_HOST_NOT_FOUND', 'no address of the host is known', {
     hint: 'say where it is with --host ADDR',
   });
 }

@@ -1,4 +1,5 @@
 /** Which host a command means: `--host`, RMTX_HOST, the config, or the one that is paired. */
+import { DEFAULT_DISCOVERY } from '../config/resolved-config.js';
 import type { ResolvedConfig } from '../config/resolved-config.js';
 import { RmtxError } from '../errors.js';
 import { formatAddress, parseAddress } from '../transport/address.js';
@@ -8,6 +9,7 @@ import type { Fingerprint } from '../trust/fingerprint.js';
 import { findKnownHost, findKnownHostAt, listKnownHosts } from '../trust/known-hosts.js';
 import type { KnownHost } from '../trust/known-hosts.js';
 import { printable } from '../util/printable.js';
+import type { WantedHosts } from './discovered-addresses.js';
 import { hostsDirectory } from './home.js';
 import type { ClientHome } from './home.js';
 
@@ -18,6 +20,13 @@ export interface HostChoice {
   readonly pins: readonly Fingerprint[];
   /** Why this one, for `-v`. */
   readonly rule: string;
+  /** Undefined: nobody is to look around, because the address is final or it is switched off. */
+  readonly lookAround: LookAround | undefined;
+}
+
+export interface LookAround extends WantedHosts {
+  /** How long to look before the host counts as not found. */
+  readonly timeoutMs: number;
 }
 
 export interface ChooseHostOptions {
@@ -25,6 +34,8 @@ export interface ChooseHostOptions {
   /** The value of `--host`. */
   readonly named: string | undefined;
   readonly config: ResolvedConfig | undefined;
+  /** `--discovery-timeout`; 0: do not look around. */
+  readonly discoveryTimeoutMs?: number | undefined;
   readonly env?: NodeJS.ProcessEnv;
   /** Told in one line what of the paired hosts could not be read. */
   readonly warn?: ((line: string) => void) | undefined;
@@ -43,21 +54,30 @@ export function chooseHost(options: ChooseHostOptions): HostChoice {
   const configPin =
     config?.hostFingerprint === undefined ? undefined : parseFingerprint(config.hostFingerprint);
   const explicit = options.named ?? nonEmpty(env['RMTX_HOST']);
+  const lookFor = (pins: readonly Fingerprint[]): LookAround | undefined =>
+    lookAround(options, pins);
   if (explicit !== undefined) {
     const rule = options.named === undefined ? 'RMTX_HOST' : '--host';
     const byName = findKnownHost(known, explicit);
-    if (byName !== undefined) return fromKnown(byName, `${rule}, a paired host`);
+    if (byName !== undefined) return fromKnown(byName, { rule: `${rule}, a paired host`, lookFor });
     const address = parseAddress(explicit);
     const there = findKnownHostAt(known, formatAddress(address))?.fingerprint;
-    return { addresses: [address], pins: pinsFor(configPin ?? there, known), rule };
+    const pins = pinsFor(configPin ?? there, known);
+    return { addresses: [address], pins, rule, lookAround: undefined };
   }
-  if (config?.host !== undefined)
-    return {
-      addresses: withRemembered(parseAddress(config.host), known, configPin),
-      pins: pinsFor(configPin, known),
-      rule: `host in ${config.configFile}`,
-    };
-  return byPin(known, configPin);
+  if (config?.host === undefined) return byPin(known, { pin: configPin, lookFor });
+  const rule = `host in ${config.configFile}`;
+  const byName = findKnownHost(known, config.host);
+  if (byName !== undefined && [undefined, byName.fingerprint].includes(configPin))
+    return fromKnown(byName, { rule, lookFor });
+  const written = parseAddress(config.host);
+  const meant = configPin ?? theOneAt(written, known);
+  return {
+    addresses: withRemembered(written, known, configPin),
+    pins: pinsFor(configPin, known),
+    rule,
+    lookAround: lookFor(meant === undefined ? [] : [meant]),
+  };
 }
 
 /**
@@ -76,33 +96,67 @@ export function chooseHostOfRun(
   });
   const host = known.find(({ fingerprint }) => fingerprint === seen.fingerprint);
   if (host === undefined) throw notPaired('this machine is not paired with the host of the run');
-  const { addresses, ...choice } = fromKnown(host, 'the host that has the run');
+  const { addresses, ...choice } = fromKnown(host, {
+    rule: 'the host that has the run',
+    lookFor: (pins) => lookAround(options, pins),
+  });
   const last = parseAddress(seen.address);
   const others = addresses.filter((address) => formatAddress(address) !== seen.address);
   return { ...choice, addresses: [last, ...others] };
 }
 
-function byPin(known: readonly KnownHost[], pin: Fingerprint | undefined): HostChoice {
+type LookFor = (pins: readonly Fingerprint[]) => LookAround | undefined;
+
+function byPin(
+  known: readonly KnownHost[],
+  { pin, lookFor }: { readonly pin: Fingerprint | undefined; readonly lookFor: LookFor },
+): HostChoice {
   if (pin !== undefined) {
     const host = known.find((candidate) => candidate.fingerprint === pin);
-    if (host !== undefined) return fromKnown(host, 'the last address of the pinned host');
+    const rule = 'the last address of the pinned host';
+    if (host !== undefined) return fromKnown(host, { rule, lookFor });
     throw notPaired('this machine is not paired with the host that the config pins');
   }
   const [only, second] = known;
   if (only === undefined) throw notPaired('this machine is not paired with any host');
-  if (second === undefined) return fromKnown(only, 'the only paired host');
+  if (second === undefined) return fromKnown(only, { rule: 'the only paired host', lookFor });
   throw new RmtxError('ERR_RMTX_HOST_NOT_SET', 'several hosts are paired and none is chosen', {
     hint: `say --host NAME, one of: ${known.map((host) => printable(host.name)).join(', ')}`,
   });
 }
 
-function fromKnown(host: KnownHost, rule: string): HostChoice {
+function fromKnown(
+  host: KnownHost,
+  { rule, lookFor }: { readonly rule: string; readonly lookFor: LookFor },
+): HostChoice {
   const texts = [host.lastAddress, ...host.addresses].filter((text) => text !== undefined);
   return {
     addresses: [...new Set(texts)].map((text) => parseAddress(text)),
     pins: [host.fingerprint],
     rule,
+    lookAround: lookFor([host.fingerprint]),
   };
+}
+
+function lookAround(
+  { config, discoveryTimeoutMs }: ChooseHostOptions,
+  pins: readonly Fingerprint[],
+): LookAround | undefined {
+  const { isEnabled, service, timeoutMs } = config?.discovery ?? DEFAULT_DISCOVERY;
+  if (!isEnabled || discoveryTimeoutMs === 0) return undefined;
+  return { service, pins, timeoutMs: discoveryTimeoutMs ?? timeoutMs };
+}
+
+/**
+ * Whom a written address means where no key is pinned. Any paired host may answer there; but one that is heard
+ * elsewhere is dialled only where it is this one, else a command would run on another machine than before.
+ */
+function theOneAt(written: Address, known: readonly KnownHost[]): Fingerprint | undefined {
+  const [only, second] = known;
+  return (
+    findKnownHostAt(known, formatAddress(written))?.fingerprint ??
+    (second === undefined ? only?.fingerprint : undefined)
+  );
 }
 
 /** The written address first; where the pinned host was last seen elsewhere, that one after it. */

@@ -4,7 +4,7 @@
  * up. What has to be said and done on a connection is the caller's (`greet`), who hears of each outage once.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { RmtxError } from '../errors.js';
+import { RmtxError, isRmtxError } from '../errors.js';
 import type { Fingerprint } from '../trust/fingerprint.js';
 import { formatDuration } from '../util/units.js';
 import { backOffMs } from './back-off.js';
@@ -12,6 +12,7 @@ import { connectForRun, isConnectionLoss } from './connect.js';
 import type { HostConnection } from './connect.js';
 import type { ClientHome } from './home.js';
 import type { HostChoice } from './host-choice.js';
+import { HostSearch } from './host-search.js';
 import { SleepWatch } from './sleep-watch.js';
 
 export interface HostLinkOptions {
@@ -29,11 +30,17 @@ export interface HostLinkOptions {
 
 /**
  * What there is to say of an outage: once that it lasts, where it does, and once that it is over. `wasSaid`:
- * the first of these came before.
+ * the first of these came before. `wasSilent`: the host was not heard of for a long time before the connection
+ * counted as lost, which is in `elapsedMs`.
  */
 export type Outage =
   | { readonly kind: 'lasting' }
-  | { readonly kind: 'over'; readonly elapsedMs: number; readonly wasSaid: boolean };
+  | {
+      readonly kind: 'over';
+      readonly elapsedMs: number;
+      readonly wasSaid: boolean;
+      readonly wasSilent: boolean;
+    };
 
 export interface Greeted<T> {
   readonly host: HostConnection;
@@ -45,6 +52,8 @@ export const RECONNECT_LIMIT_MS = 60 * 60 * 1000;
 
 /** A shorter outage is worth no line. */
 const SAID_AFTER_MS = 1000;
+/** A host that is there says something every five seconds. */
+const SILENT_MS = 10_000;
 /**
  * A connection that carried this much, or held this long (longer than it takes to find out that nobody
  * answers), was a good one: what comes after it is a new outage.
@@ -57,6 +66,8 @@ const BELIEVED_AFTER_MS = 5000;
 /** From the loss of a good connection to the next good one, whatever there is in between. */
 interface Trouble {
   readonly sinceMs: number;
+  /** Before that it took a while to find out that nobody answers. */
+  readonly silentSinceMs: number;
   /** Somebody was told, and not yet that it is over. */
   isSaid: boolean;
   /** Connections that were made and did not last. */
@@ -88,7 +99,7 @@ export class HostLink implements Disposable {
    */
   async connect<T>(greet: (host: HostConnection) => Promise<T>): Promise<Greeted<T>> {
     const { abortSignal, choose } = this.#options;
-    if (this.#fingerprint === undefined) return this.#attempt(greet, choose(), abortSignal);
+    if (this.#fingerprint === undefined) return this.#attempt(greet, choose(), { abortSignal });
     const trouble = this.#beginTrouble();
     const limit = new AbortController();
     const timers = [
@@ -129,16 +140,18 @@ export class HostLink implements Disposable {
     const { abortSignal, limitMs } = this.#options;
     const loss = this.#loss;
     let last: unknown;
+    using search = this.#search();
     for (;;) {
       // One for each attempt: sockets leave their listeners on it.
       const ends = AbortSignal.any([abortSignal, limit]);
       try {
-        await this.#pause(backOffMs(this.#attempts++), ends);
-        return await this.#attempt(greet, this.#sameHost(), ends);
+        const delayMs = backOffMs(this.#attempts++);
+        if (search?.takeNews() !== true) await this.#pause(delayMs, ends);
+        return await this.#attempt(greet, this.#sameHost(), { abortSignal: ends, search });
       } catch (error) {
         abortSignal.throwIfAborted();
         if (limit.aborted) throw tooLong(limitMs, { last, cause: loss });
-        if (!isConnectionLoss(error)) throw error;
+        if (!isConnectionLoss(error) && !(search !== undefined && isMismatch(error))) throw error;
         last = error;
       }
     }
@@ -147,10 +160,11 @@ export class HostLink implements Disposable {
   async #attempt<T>(
     greet: (host: HostConnection) => Promise<T>,
     choice: HostChoice,
-    abortSignal: AbortSignal,
+    how: { readonly abortSignal: AbortSignal; readonly search?: HostSearch | undefined },
   ): Promise<Greeted<T>> {
     const { home, onNotice } = this.#options;
-    const host = await connectForRun({ home, choice, abortSignal, onNotice });
+    const { abortSignal } = how;
+    const host = await connectForRun({ home, choice, ...how, onNotice });
     this.#host = host;
     this.#connectedAtMs = performance.now();
     void host.connection.closed.then(({ error }) => {
@@ -170,7 +184,15 @@ export class HostLink implements Disposable {
   /** Where it may be by now; and it alone: a run does not move on to another host. */
   #sameHost(): HostChoice {
     const choice = this.#options.choose();
-    return this.#fingerprint === undefined ? choice : { ...choice, pins: [this.#fingerprint] };
+    if (this.#fingerprint === undefined) return choice;
+    const pins = [this.#fingerprint];
+    return { ...choice, pins, lookAround: choice.lookAround && { ...choice.lookAround, pins } };
+  }
+
+  /** Undefined where nobody is to look around. */
+  #search(): HostSearch | undefined {
+    const { lookAround } = this.#sameHost();
+    return lookAround && new HostSearch(lookAround, () => this.#awake.abort());
   }
 
   /**
@@ -185,7 +207,9 @@ export class HostLink implements Disposable {
     clearTimeout(this.#believing);
     if (this.#trouble === undefined || wasGood) {
       this.#attempts = 0;
-      this.#trouble = { sinceMs: nowMs, isSaid: false, count: 0 };
+      const { lastReceivedMs = nowMs } = connection ?? {};
+      const silentSinceMs = nowMs - lastReceivedMs > SILENT_MS ? lastReceivedMs : nowMs;
+      this.#trouble = { sinceMs: nowMs, silentSinceMs, isSaid: false, count: 0 };
     }
     if (nowMs - this.#trouble.sinceMs > RECONNECT_LIMIT_MS)
       throw tooLong(RECONNECT_LIMIT_MS, { last: undefined, cause: this.#loss });
@@ -200,8 +224,9 @@ export class HostLink implements Disposable {
   /** Said at once the first time; of a connection that broke again, only when the next one has held. */
   #endTrouble(trouble: Trouble, { connection }: HostConnection): void {
     const over = (): void => {
-      const elapsedMs = performance.now() - trouble.sinceMs;
-      this.#options.onOutage({ kind: 'over', elapsedMs, wasSaid: trouble.isSaid });
+      const elapsedMs = performance.now() - trouble.silentSinceMs;
+      const wasSilent = trouble.count === 1 && trouble.silentSinceMs < trouble.sinceMs;
+      this.#options.onOutage({ kind: 'over', elapsedMs, wasSaid: trouble.isSaid, wasSilent });
       trouble.isSaid = false;
     };
     trouble.count += 1;
@@ -231,6 +256,11 @@ export class HostLink implements Disposable {
       ),
     );
   }
+}
+
+/** Another machine has the address by now: where the host may be elsewhere that is no reason to give up. */
+function isMismatch(error: unknown): boolean {
+  return isRmtxError(error) && error.code === 'ERR_RMTX_FINGERPRINT_MISMATCH';
 }
 
 /** `last` is why the last attempt failed, `cause` why there had to be one. */

@@ -56,10 +56,8 @@ export async function pairWithHost(request: PairRequest): Promise<PairedHost> {
     dialed.socket.destroy();
     throw notTheChosen(dialed.address);
   };
-  const remembered = request.addresses.map((address) => parseAddress(address));
-  const pins = request.fingerprint === undefined ? [] : [request.fingerprint];
-  const addresses = () => addressesOf({ remembered, pins, lookAround: undefined });
-  const first = await raceDials({ addresses, dial });
+  const given = request.addresses.map((address) => parseAddress(address));
+  const first = await raceDials({ addresses: () => addressesOf(given), dial });
   try {
     await askToPair(pairingChannel(first, identity), { label: request.label });
   } finally {

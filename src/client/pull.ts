@@ -24,6 +24,8 @@ export interface PullOptions {
   readonly config: ResolvedConfig;
   /** `--host`. */
   readonly host: string | undefined;
+  /** `--discovery-timeout`. */
+  readonly discoveryTimeoutMs: number | undefined;
   /** Undefined: the run of this project that goes on, or else the workspace kept for the next. */
   readonly runId: string | undefined;
   readonly paths: readonly WorkspacePath[];
@@ -54,7 +56,7 @@ export async function pullFiles(options: PullOptions): Promise<PullReport> {
   const table = ticket?.loadTable() ?? state.lastScan?.table ?? EntryTable.empty;
   const host = await connectForRun({
     home,
-    choice: chooseHost({ home, named: options.host, config, warn }),
+    choice: chooseHost({ ...options, named: options.host }),
     onNotice: (_code, message) => warn(`the host says: ${message}`),
   });
   try {

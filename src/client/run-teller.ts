@@ -57,7 +57,7 @@ export class RunTeller {
         );
   }
 
-  /** One line when an outage turns out to last, one when that is over; a short one is a detail. */
+  /** One line when an outage turns out to last, one when it is over; a short one is a detail. */
   outage(outage: Outage, phase: RunPhase): void {
     if (outage.kind === 'lasting') {
       this.warn(
@@ -73,7 +73,8 @@ export class RunTeller {
         type: 'notice',
         code: 'connected-again',
         message: `the connection was lost; connected again after ${took}`,
-        level: 'detail',
+        // Found again at once, but somebody looked at a silent screen before that.
+        level: outage.wasSilent ? 'warning' : 'detail',
       });
   }
 

@@ -37,6 +37,8 @@ export interface RunOptions {
   readonly env: ReadonlyMap<string, string>;
   /** `--host`. */
   readonly host: string | undefined;
+  /** `--discovery-timeout`. */
+  readonly discoveryTimeoutMs: number | undefined;
   readonly timeoutMs: number | undefined;
   readonly hasSyncBack: boolean;
   readonly allowMassDelete: boolean;
@@ -223,7 +225,8 @@ class ClientRun {
   }
 
   #createLink(abortSignal: AbortSignal): HostLink {
-    const { home, host, config, disconnectGraceMs = RECONNECT_LIMIT_MS } = this.#options;
+    const { home, host, config, discoveryTimeoutMs } = this.#options;
+    const { disconnectGraceMs = RECONNECT_LIMIT_MS } = this.#options;
     const { teller } = this.#around;
     let isFirst = true;
     return new HostLink({
@@ -234,7 +237,7 @@ class ClientRun {
         const warn = (message: string): void => {
           if (isFirst) teller.warn('damaged-record', message);
         };
-        const choice = chooseHost({ home, named: host, config, warn });
+        const choice = chooseHost({ home, named: host, config, discoveryTimeoutMs, warn });
         if (isFirst) teller.info('host-rule', choice.rule);
         isFirst = false;
         return choice;

@@ -1,6 +1,7 @@
 /** Reads a run's output without changing anything for anybody. */
 import { isRmtxError } from '../errors.js';
 import type { RmtxError } from '../errors.js';
+import { choiceOptions } from './control.js';
 import type { HostTarget } from './control.js';
 import { isConnectionLoss } from './connect.js';
 import { chooseHostOfRun } from './host-choice.js';
@@ -28,11 +29,7 @@ export async function watchRun(options: WatchOptions, sinks: RunSinks): Promise<
     home: target.home,
     abortSignal: new AbortController().signal,
     limitMs: RECONNECT_LIMIT_MS,
-    choose: () =>
-      chooseHostOfRun(
-        { home: target.home, named: target.host, config: target.config },
-        ticket?.details,
-      ),
+    choose: () => chooseHostOfRun({ ...choiceOptions(target), warn: undefined }, ticket?.details),
     onNotice: (code, text) => teller.hostSays(code, text),
     onOutage: (outage) => teller.outage(outage, 'running'),
   });

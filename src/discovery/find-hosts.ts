@@ -48,17 +48,20 @@ export function findHosts(options: FindHostsOptions): Promise<DiscoveredHost[]> 
 export interface FindPinnedOptions extends Omit<LookoutOptions, 'onHeard'> {
   /** The hosts that are meant. */
   readonly identityPrefixes: readonly PeerId[];
-  readonly timeoutMs: number;
-  readonly abortSignal?: AbortSignal | undefined;
+  /** Undefined: until somebody has heard enough. */
+  readonly timeoutMs?: number;
+  readonly abortSignal: AbortSignal;
 }
 
 /** Far more addresses than a host has: more than these are only there to have us dial them. */
 const MAX_CLAIMS = 64;
+/** Two hosts on a machine are many; whoever claims every port of his own address leaves room for others. */
+const MAX_PORTS = 4;
 
 /**
  * Where hosts with these identities say they are, each address once and as soon as it is heard. Looking
- * begins with the first `next()` and ends, at the latest, with the timeout; leaving the loop ends it at
- * once. Never throws. Only the key that answers at an address shows whether it was true.
+ * begins with the first `next()` and ends with the signal or the timeout; leaving the loop ends it, too.
+ * Never throws. Only the key that answers at an address shows whether it was true.
  */
 export async function* findPinned(options: FindPinnedOptions): AsyncGenerator<HostAddress, void> {
   const { identityPrefixes, timeoutMs, abortSignal } = options;
@@ -70,16 +73,17 @@ export async function* findPinned(options: FindPinnedOptions): AsyncGenerator<Ho
     onHeard: ({ identityPrefix, port }, host) => {
       const key = `${host} ${port}`;
       if (!identityPrefixes.includes(identityPrefix) || claims.has(key)) return;
-      if (claims.size >= MAX_CLAIMS) return;
+      const ports = [...claims.values()].filter((claim) => claim.host === host).length;
+      if (claims.size >= MAX_CLAIMS || ports >= MAX_PORTS) return;
       claims.set(key, { host, port });
       waiting.push({ host, port });
       wake();
     },
   });
-  const limit = AbortSignal.any([
-    AbortSignal.timeout(timeoutMs),
-    ...(abortSignal === undefined ? [] : [abortSignal]),
-  ]);
+  const limit =
+    timeoutMs === undefined
+      ? abortSignal
+      : AbortSignal.any([abortSignal, AbortSignal.timeout(timeoutMs)]);
   limit.addEventListener('abort', () => wake());
   while (!limit.aborted) {
     const next = waiting.shift();

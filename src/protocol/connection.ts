@@ -119,6 +119,11 @@ export class PeerConnection {
     return this.#bytesReceived;
   }
 
+  /** When a byte came last, as `performance.now()` counts. */
+  get lastReceivedMs(): number {
+    return this.#liveness.lastReceivedMs;
+  }
+
   /**
    * Sends a message, dropped in silence once the connection is over. Throws FRAME_TOO_LARGE where it
    * exceeds the limit.

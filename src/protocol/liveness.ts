@@ -37,6 +37,11 @@ export class Liveness {
     this.#lastReceivedMs = this.#options.now();
   }
 
+  /** When a byte came last, by the clock that was given. */
+  get lastReceivedMs(): number {
+    return this.#lastReceivedMs;
+  }
+
   stop(): void {
     this.#isStopped = true;
     clearInterval(this.#interval);

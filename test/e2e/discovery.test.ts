@@ -5,33 +5,11 @@ import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { Lan, noFirewall, noLan } from '../support/lan.js';
-import type { Machine } from '../support/lan.js';
+import { fingerprintOf, hostOn, program, rmtxOn } from '../support/lan-rig.js';
 import { Rig } from '../support/rig.js';
-import type { Result, RigClient, RigHost } from '../support/rig.js';
+import type { RigHost } from '../support/rig.js';
 
 const hasScript = spawnSync('script', ['--version']).status === 0;
-const program = (name: string): string => path.resolve(__dirname, `../support/${name}.js`);
-
-function hostOn(rig: Rig, machine: Machine, name: string): Promise<RigHost> {
-  const args = ['--listen', ':33221', '--name', name];
-  return rig.host({ wrap: machine.wrap, service: 'rmtx', args });
-}
-
-/** `rmtx …` on a machine, in a folder that is no project yet. */
-async function rmtxOn(
-  machine: Machine,
-  client: RigClient,
-  options: { readonly args: readonly string[]; readonly cwd?: string },
-): Promise<Result & { cwd: string }> {
-  const cwd = options.cwd ?? client.rig.newDirectory('folder');
-  const running = client.start(options.args, { cwd, wrap: machine.wrap });
-  return { ...(await running.ended), cwd };
-}
-
-async function fingerprintOf(host: RigHost): Promise<string> {
-  return (JSON.parse((await host.admin('status', '--json')).text) as { fingerprint: string })
-    .fingerprint;
-}
 
 describe('on a network of its own', { skip: noLan(), concurrency: 2 }, () => {
   test('init finds two hosts, and takes the one that is meant', async () => {

@@ -1,15 +1,19 @@
 /**
- * `node lan-liar.js PREFIX NAME`: a neighbour who claims to be another host, to everybody who asks and at
- * once, and listens where he says that it does.
+ * `node lan-liar.js PREFIX NAME [DIRECTORY]`: a neighbour who claims to be another host, to everybody who asks
+ * and at once, and listens where he says that it does. With a directory he speaks TLS there, with a key of his
+ * own, and tells what he is told.
  */
 import { createServer } from 'node:net';
+import tls from 'node:tls';
 import { LanSockets } from '../../src/discovery/lan-sockets.js';
 import { DISCOVERY_GROUP } from '../../src/discovery/groups.js';
 import { lanInterfaces } from '../../src/discovery/lan-interfaces.js';
 import { decodePacket, encodeAnnouncement, encodeAnswer } from '../../src/discovery/packets.js';
+import { ALPN_CONTROL, ALPN_RUN } from '../../src/protocol/messages.js';
 import type { PeerId } from '../../src/trust/fingerprint.js';
+import { loadOrCreateIdentity } from '../../src/trust/identity.js';
 
-const [prefix = '', name = ''] = process.argv.slice(2);
+const [prefix = '', name = '', directory] = process.argv.slice(2);
 const lie = {
   service: 'rmtx',
   name,
@@ -18,8 +22,19 @@ const lie = {
   isPairingOpen: true,
 };
 
-// Takes every connection and says nothing: the worst that an address can do.
-createServer(() => undefined).listen(lie.port);
+if (directory === undefined) {
+  // Takes every connection and says nothing: the worst that an address can do.
+  createServer(() => undefined).listen(lie.port);
+} else {
+  const { keyPem, certPem } = loadOrCreateIdentity(directory);
+  const options = { key: keyPem, cert: certPem, ALPNProtocols: [ALPN_RUN, ALPN_CONTROL] };
+  const server = tls.createServer(options, (socket) => {
+    socket.on('error', () => undefined);
+    socket.on('data', (bytes: Buffer) => process.stdout.write(`told ${bytes.length} bytes\n`));
+  });
+  server.on('connection', () => process.stdout.write('met\n'));
+  server.listen(lie.port);
+}
 const sockets = new LanSockets({
   group: DISCOVERY_GROUP,
   role: 'member',

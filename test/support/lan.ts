@@ -16,6 +16,11 @@ export function noLan(): string | false {
   return linked ? false : 'this machine lets nobody make networks';
 }
 
+/** Why no connection can be reset here; false where one can. */
+export function noReset(): string | false {
+  return spawnSync('ss', ['-V']).status === 0 ? false : 'needs ss (iproute2)';
+}
+
 /** Why nothing can be dropped here; false where it can. */
 export function noFirewall(): string | false {
   return spawnSync('nft', ['--version']).status === 0 ? false : 'needs nft (nftables)';
@@ -33,6 +38,7 @@ let lans = 0;
 export class Lan implements Disposable {
   readonly #prefix = `rmtx-${process.pid}-${(lans += 1)}`;
   readonly #machines: Machine[] = [];
+  #cables = 0;
   readonly #switch = `${this.#prefix}-switch`;
 
   constructor() {
@@ -42,21 +48,31 @@ export class Lan implements Disposable {
   }
 
   machine(options: MachineOptions = {}): Machine {
-    const number = this.#machines.length + 1;
-    const machine = new Machine(`${this.#prefix}-${number}`);
+    const machine = new Machine(`${this.#prefix}-${this.#machines.length + 1}`);
     this.#machines.push(machine);
-    const port = `port${number}`;
     // An address that is still being checked for twins cannot be sent from: a second for nothing.
     machine.run('sh', '-c', 'echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad');
     if (options.hasIpv6 === false)
       machine.run('sh', '-c', 'echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6');
-    const ends = ['link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0'];
-    ip('-n', this.#switch, ...ends, 'netns', machine.namespace);
-    ip('-n', this.#switch, 'link', 'set', port, 'master', 'br0', 'up');
     machine.ip('link', 'set', 'lo', 'up');
-    machine.ip('link', 'set', 'eth0', 'up');
-    if (options.ipv4 !== undefined) machine.ip('addr', 'add', `${options.ipv4}/24`, 'dev', 'eth0');
+    this.connect(machine, { device: 'eth0', ...options });
     return machine;
+  }
+
+  /** A cable to this network, for a machine of another one, too. */
+  connect(machine: Machine, { device, ipv4 }: { device: string; ipv4?: string }): Cable {
+    this.#cables += 1;
+    const port = `port${this.#cables}`;
+    const ends = ['link', 'add', port, 'type', 'veth', 'peer', 'name', device];
+    ip('-n', this.#switch, ...ends, 'netns', machine.namespace);
+    const set = (...args: readonly string[]): void =>
+      ip('-n', this.#switch, 'link', 'set', port, ...args);
+    set('master', 'br0', 'up');
+    machine.ip('link', 'set', device, 'up');
+    if (ipv4 !== undefined) machine.ip('addr', 'add', `${ipv4}/24`, 'dev', device);
+    const cable = { pull: () => set('down'), plugIn: () => set('up') };
+    machine.cables.push(cable);
+    return cable;
   }
 
   [Symbol.dispose](): void {
@@ -65,8 +81,14 @@ export class Lan implements Disposable {
   }
 }
 
+export interface Cable {
+  readonly pull: () => void;
+  readonly plugIn: () => void;
+}
+
 export class Machine {
   readonly namespace: string;
+  readonly cables: Cable[] = [];
 
   constructor(namespace: string) {
     this.namespace = namespace;
@@ -90,6 +112,55 @@ export class Machine {
 
   ip(...args: readonly string[]): void {
     ip('-n', this.namespace, ...args);
+  }
+
+  /** The network gives it another address in place of all that it had. */
+  moveTo(address: string, device = 'eth0'): void {
+    this.ip('addr', 'flush', 'dev', device);
+    this.ip('addr', 'add', address, 'dev', device);
+  }
+
+  /** No TCP comes in or goes out any more, and nobody is told. */
+  dropTcp(): void {
+    this.#trouble('input', 'drop');
+    this.#trouble('output', 'drop');
+  }
+
+  /** Whatever comes in by TCP is answered with a reset. */
+  resetTcp(): void {
+    this.#trouble('input', 'reject with tcp reset');
+  }
+
+  #trouble(hook: string, verdict: string): void {
+    this.run(
+      'nft',
+      `add table inet trouble; add chain inet trouble ${hook} { type filter hook ${hook} priority 0; }; add rule inet trouble ${hook} meta l4proto tcp ${verdict}`,
+    );
+  }
+
+  /** After {@link dropTcp} or {@link resetTcp}: all is as before. */
+  allow(): void {
+    this.run('nft', 'delete table inet trouble');
+  }
+
+  /** Resets every TCP connection to this address, on this side only. */
+  reset(address: string): void {
+    this.run('ss', '--kill', '--ipv4', '--tcp', '--no-header', 'dst', address);
+  }
+
+  /** As any other machine that got an address would have it: nobody goes on asking the old one. */
+  forgetNeighbours(): void {
+    this.ip('neigh', 'flush', 'dev', 'eth0');
+  }
+
+  /** Counts what is sent to these UDP ports from now on; returns how to read it. */
+  countSentUdp(...ports: readonly number[]): () => number {
+    this.run(
+      'nft',
+      `add table inet tally; add chain inet tally out { type filter hook output priority 0; }; add rule inet tally out udp dport { ${ports.join(', ')} } counter`,
+    );
+    return () =>
+      Number(/packets (\d+)/.exec(this.run('nft', 'list', 'chain', 'inet', 'tally', 'out'))?.[1]);
   }
 
   /** As a firewall does that lets nothing in: UDP to these ports does not arrive. */

@@ -221,7 +221,7 @@ export class RigHost {
   readonly address: string;
   readonly stateDirectory: string;
   readonly running: RunningRmtx;
-  readonly #rig: Rig;
+  readonly rig: Rig;
 
   constructor(options: {
     rig: Rig;
@@ -229,7 +229,7 @@ export class RigHost {
     address: string;
     stateDirectory: string;
   }) {
-    this.#rig = options.rig;
+    this.rig = options.rig;
     this.running = options.running;
     this.address = options.address;
     this.stateDirectory = options.stateDirectory;
@@ -241,8 +241,8 @@ export class RigHost {
 
   /** Runs `rmtx host SUBCOMMAND…` on this host's state directory. */
   async admin(...args: readonly string[]): Promise<Result> {
-    return this.#rig.start(['host', ...args, '--state-dir', this.stateDirectory], {
-      home: this.#rig.newDirectory('admin-home'),
+    return this.rig.start(['host', ...args, '--state-dir', this.stateDirectory], {
+      home: this.rig.newDirectory('admin-home'),
     }).ended;
   }
 

@@ -85,6 +85,7 @@ function runOptions({ flags, operands }: Invocation): RunOptions {
     cwd,
     env,
     host: flags.text('host'),
+    discoveryTimeoutMs: flags.durationMs('discovery-timeout'),
     timeoutMs,
     hasSyncBack: !flags.has('no-sync-back'),
     allowMassDelete: flags.has('allow-mass-delete'),

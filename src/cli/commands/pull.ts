@@ -1,5 +1,4 @@
 import path from 'node:path';
-import { openClientHome } from '../../client/home.js';
 import { projectWorkingDirectory } from '../../client/command.js';
 import { pullFiles } from '../../client/pull.js';
 import type { PullReport } from '../../client/pull.js';
@@ -12,7 +11,7 @@ import type { WorkspacePath } from '../../sync/entry.js';
 import { printable } from '../../util/printable.js';
 import type { Invocation } from '../arguments.js';
 import { jsonDocument } from '../report/json.js';
-import { warningsFor } from '../target.js';
+import { targetOf } from '../target.js';
 
 export { recover } from '../recovery.js';
 
@@ -20,13 +19,10 @@ export { recover } from '../recovery.js';
 export async function run({ flags, operands }: Invocation): Promise<number> {
   const config = resolveConfig({ cwd: process.cwd(), configPath: flags.text('config') });
   const paths = operands.map((operand) => pathInProject(config, operand));
-  const home = openClientHome();
-  const warn = warningsFor(flags);
-  const host = flags.text('host');
+  const target = targetOf(flags);
   const named = flags.text('run');
-  const runId =
-    named === undefined ? undefined : await findRun({ home, host, config, warn }, named);
-  const report = await pullFiles({ home, config, host, runId, paths, warn });
+  const runId = named === undefined ? undefined : await findRun(target, named);
+  const report = await pullFiles({ ...target, config, runId, paths });
   if (flags.has('json')) process.stdout.write(jsonDocument({ ...report }));
   else show(report);
   return report.missing.length + report.conflicts.length + report.problems.length === 0 ? 0 : 1;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { raceDials } from '../../../src/client/dial-race.js';
 import { RmtxError } from '../../../src/errors.js';
 import type { Address } from '../../../src/transport/address.js';
@@ -61,14 +61,16 @@ test('one that fails leaves its turn to the next at once; the others are ended',
 
 test('who still looks for addresses is told that nobody wants them any more', async () => {
   const ended = createDeferred<undefined>();
+  const looking = createDeferred<undefined>();
   const got = await raceDials({
     addresses: async function* (over) {
       yield { host: 'home', port: 1 };
+      looking.resolve(undefined);
       await untilAborted(over).catch(() => undefined);
       ended.resolve(undefined);
     },
     // Wins only once somebody looks for another.
-    dial: ({ host }) => new Promise((resolve) => setTimeout(() => resolve(host), 5)),
+    dial: ({ host }) => looking.promise.then(() => host),
     headStartMs: 0,
   });
   assert.equal(got, 'home');
@@ -86,8 +88,86 @@ test('where all fail, the first address says why', async () => {
   await assert.rejects(failing(['a', 'b', 'c']), { message: 'a' });
   await assert.rejects(
     failing([]),
-    (error: unknown) => error instanceof RmtxError && error.code === 'ERR_RMTX_HOST_UNREACHABLE',
+    (error: unknown) => error instanceof RmtxError && error.code === 'ERR_RMTX_HOST_NOT_FOUND',
   );
+});
+
+test('the first address says why also where another fails before it', async () => {
+  const late = createDeferred<undefined>();
+  const result = raceDials({
+    addresses: listOf('slow', 'quick').addresses,
+    dial: async ({ host }) => {
+      if (host === 'slow') await late.promise;
+      else setTimeout(() => late.resolve(undefined), 1);
+      throw new Error(host);
+    },
+    headStartMs: 1,
+  });
+  await assert.rejects(result, { message: 'slow' });
+});
+
+describe('with a limit to its patience', () => {
+  /** One address, and another only when the test says so. */
+  function source(second: Promise<unknown>) {
+    return async function* (over: AbortSignal): AsyncGenerator<Address, void> {
+      yield { host: 'home', port: 1 };
+      await Promise.race([second, untilAborted(over).catch(() => undefined)]);
+      yield { host: 'heard', port: 1 };
+    };
+  }
+  const dial = async ({ host }: Address): Promise<string> => {
+    if (host === 'home') throw new Error(host);
+    return host;
+  };
+
+  test('an address that nobody tells of is not waited for', async () => {
+    const addresses = source(new Promise(() => undefined));
+    await assert.rejects(raceDials({ addresses, dial, patienceMs: 5 }), { message: 'home' });
+  });
+
+  test('one that is told of in time is dialled', async () => {
+    const addresses = source(new Promise((resolve) => setTimeout(resolve, 5)));
+    assert.equal(await raceDials({ addresses, dial, patienceMs: NEVER_MS }), 'heard');
+  });
+
+  test('one that is known already is dialled also where there is no patience', async () => {
+    const addresses = source(Promise.resolve());
+    assert.equal(await raceDials({ addresses, dial, patienceMs: 0 }), 'heard');
+  });
+
+  test('it waits for what is being dialled, and listens meanwhile', async () => {
+    const failed = createDeferred<undefined>();
+    const result = raceDials({
+      addresses: source(failed.promise),
+      dial: async ({ host }) => {
+        if (host !== 'home') return host;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        failed.resolve(undefined);
+        return new Promise(() => undefined);
+      },
+      headStartMs: 1,
+      patienceMs: 1,
+    });
+    assert.equal(await result, 'heard');
+  });
+});
+
+test('a thread that was busy for the whole head start tries no other address', async () => {
+  const list = listOf('home', 'away');
+  const got = await raceDials({
+    addresses: list.addresses,
+    dial: ({ host }) => {
+      const until = performance.now() + 200;
+      setImmediate(() => {
+        while (performance.now() < until);
+      });
+      // As an answer on a socket is: read after the timers that were due meanwhile.
+      return new Promise((resolve) => setTimeout(() => setImmediate(() => resolve(host)), 2));
+    },
+    headStartMs: 1,
+  });
+  assert.equal(got, 'home');
+  assert.deepEqual(list.asked, ['home']);
 });
 
 test('no more than eight are dialled at a time', async () => {

@@ -112,7 +112,7 @@ describe('on one machine', () => {
       interfaces: loopback,
       hasDnsSd: false,
       port,
-      timeoutMs: LONG_MS,
+      abortSignal: new AbortController().signal,
     });
     for await (const address of claims) if (ports.add(address.port).size === 2) break;
     assert.deepEqual(
@@ -126,6 +126,7 @@ describe('on one machine', () => {
       hasDnsSd: false,
       port,
       timeoutMs: 50,
+      abortSignal: new AbortController().signal,
     });
     for await (const address of nobody) assert.fail(JSON.stringify(address));
   });
