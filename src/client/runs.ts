@@ -1,11 +1,12 @@
 /** What the host has of this client's runs: list, find, stop, drop. */
+import { contextKey } from '../config/context-key.js';
 import { RmtxError } from '../errors.js';
 import type { Fields } from '../protocol/fields.js';
 import { RUN_ID_PATTERN, RUN_STATES } from '../protocol/messages.js';
 import type { RunState } from '../protocol/messages.js';
 import { printable } from '../util/printable.js';
 import { withHost } from './control.js';
-import type { HostTarget } from './control.js';
+import type { Call, HostTarget } from './control.js';
 
 export interface RunInfo {
   readonly id: string;
@@ -43,21 +44,20 @@ export function listRuns(target: HostTarget): Promise<RunInfo[]> {
 }
 
 /**
- * The id of the run that somebody means: the id itself, the beginning of one, or `last`. Asks the host
- * unless it is a whole id. Throws RUN_NOT_FOUND, and BAD_ARGUMENT for the beginning of several.
+ * The id of the run that somebody means: the id itself, the beginning of one, or `last`: the newest of the
+ * project, or of this client where no config governs. Asks the host unless it is a whole id. Throws
+ * RUN_NOT_FOUND, and BAD_ARGUMENT for the beginning of several.
  */
 export async function findRun(target: HostTarget, named: string): Promise<string> {
   if (RUN_ID_PATTERN.test(named)) return named;
+  if (named === 'last') return await findLastRun(target);
   const runs = await listRuns(target);
-  if (named === 'last' && runs[0] !== undefined) return runs[0].id;
   const found = runs.filter(({ id }) => id.startsWith(named));
   const [only, second] = found;
   if (only === undefined)
     throw new RmtxError(
       'ERR_RMTX_RUN_NOT_FOUND',
-      named === 'last'
-        ? 'the host has no runs of this client'
-        : `the host has no run ${printable(named)} of this client`,
+      `the host has no run ${printable(named)} of this client`,
       { hint: 'rmtx runs --all lists them' },
     );
   if (second === undefined) return only.id;
@@ -68,6 +68,22 @@ export async function findRun(target: HostTarget, named: string): Promise<string
     {
       hint: `say more of one: ${shown.join(', ')}`,
     },
+  );
+}
+
+/** Never a run of another project than the one that somebody is in: `rmtx cancel last` is quickly typed. */
+async function findLastRun(target: HostTarget): Promise<string> {
+  const { config } = target;
+  const key = config && contextKey(config.projectRoot, config.contextName);
+  const id = await withHost(target, async (call) => {
+    const answer = await call('POST', '/v1/runs/last', { context_key: key });
+    return answer.raw('run_id') === null ? undefined : answer.matching('run_id', RUN_ID_PATTERN);
+  });
+  if (id !== undefined) return id;
+  throw new RmtxError(
+    'ERR_RMTX_RUN_NOT_FOUND',
+    `the host has no runs of this ${config === undefined ? 'client' : 'project'}`,
+    { hint: 'rmtx runs --all lists them' },
   );
 }
 
@@ -82,10 +98,11 @@ export function cancelRun(
   target: HostTarget,
   { runId, isForced }: { readonly runId: string; readonly isForced: boolean },
 ): Promise<CancelledRun> {
-  return withHost(target, async (call) => {
+  const cancel = async (call: Call): Promise<CancelledRun> => {
     const answer = await call('POST', '/v1/runs/cancel', { run_id: runId, is_forced: isForced });
     return { wasGoingOn: answer.boolean('was_going_on'), run: parseRun(answer.object('run')) };
-  });
+  };
+  return withHost(target, cancel, { isPatient: true });
 }
 
 /** Drops what a run changed and nobody has taken. */

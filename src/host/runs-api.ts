@@ -10,7 +10,7 @@ import type { Run } from './run.js';
 import type { Routes } from './routes.js';
 import type { HostServices } from './services.js';
 
-export function runRoutes({ runs }: HostServices, clientId: string): Routes {
+export function runRoutes({ contexts, runs }: HostServices, clientId: string): Routes {
   const named = (body: Fields): Run => {
     const id = body.matching('run_id', RUN_ID_PATTERN);
     const run = runs.find(id, clientId);
@@ -19,6 +19,16 @@ export function runRoutes({ runs }: HostServices, clientId: string): Routes {
   };
   return {
     'GET /v1/runs': () => ({ runs: runs.list(clientId).map(describeRun) }),
+    // The newest of one context, or of all.
+    'POST /v1/runs/last': (body) => {
+      const key = body.optionalString('context_key', 64);
+      const contextId = key === undefined ? undefined : contexts.idOf(clientId, key);
+      const [newest] = runs
+        .list(clientId)
+        .filter((run) => key === undefined || run.contextId === contextId)
+        .sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1));
+      return { run_id: newest?.id ?? null };
+    },
     'POST /v1/runs/cancel': async (body) => {
       const run = named(body);
       const isForced = body.boolean('is_forced');

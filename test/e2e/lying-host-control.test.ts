@@ -5,6 +5,8 @@ import { LyingHost } from '../support/lying-host.js';
 import { peakMemory } from '../support/memory.js';
 import { Rig } from '../support/rig.js';
 
+const isLong = process.env['RMTX_LONG_TESTS'] === '1';
+
 describe('the control API of a host that lies', () => {
   const answers: Record<string, string | Buffer> = {
     'no JSON': 'HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n{"a',
@@ -78,4 +80,30 @@ describe('the control API of a host that lies', () => {
       assert.doesNotMatch(printed, /[\0-\x09\x0b-\x1f\x7f-\x9f\u202e]/);
     }
   });
+
+  test(
+    'that has to wait for the end of a command may take more than a minute',
+    { skip: isLong ? false : 'takes 65 s: RMTX_LONG_TESTS=1' },
+    async () => {
+      await using rig = new Rig();
+      await using host = await LyingHost.start(rig);
+      const project = host.project();
+      const runId = `r${'0'.repeat(16)}`;
+      const run = { id: runId, state: 'done', label: '', command: ['sh'], context: 'x' };
+      const body = JSON.stringify({
+        was_going_on: true,
+        run: { ...run, started_at: new Date(0).toISOString() },
+      });
+      host.serveControl((socket) => {
+        socket.once('data', () =>
+          setTimeout(
+            () => socket.end(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`),
+            65_000,
+          ),
+        );
+      });
+      const cancelled = await project.client.rmtx(['cancel', runId], { cwd: project.root });
+      assert.deepEqual([cancelled.code, cancelled.text], [0, `done\t${runId}\n`], cancelled.stderr);
+    },
+  );
 });

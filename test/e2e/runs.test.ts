@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
 import { describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { Gate } from '../support/gate.js';
 import { Rig } from '../support/rig.js';
 import type { Result, RigProject } from '../support/rig.js';
+
+const isLong = process.env['RMTX_LONG_TESTS'] === '1';
 
 interface ListedRun {
   readonly id: string;
@@ -128,6 +133,53 @@ describe('logs', () => {
     assert.deepEqual([result.code, result.text, result.stderr], [0, 'before\nafter\n', '']);
   });
 });
+
+test('last is the newest run of the project that one is in, and elsewhere of all', async () => {
+  await using rig = new Rig();
+  const here = await rig.project();
+  const there = here.client.project({}, { host: here.host });
+  const none = here.client.project({}, { host: here.host });
+  const first = await detach(here, 'echo first');
+  const second = await detach(there, 'echo second');
+  for (const [project, runId] of [
+    [here, first],
+    [there, second],
+  ] as const) {
+    const logs = await rmtx(project, 'logs', '-f', '--json', 'last');
+    assert.match(logs.text, /data_b64/, logs.stderr);
+    const cancelled = await rmtx(project, 'cancel', '--json', 'last');
+    assert.equal((JSON.parse(cancelled.text) as { run: ListedRun }).run.id, runId);
+  }
+  const outside = await here.client.rmtx(['logs', '-f', 'last', '--host', here.host.address]);
+  assert.deepEqual([outside.code, outside.text], [0, 'second\n'], outside.stderr);
+  const never = await rmtx(none, 'cancel', 'last');
+  assert.equal(never.code, 1);
+  assert.match(never.stderr, /^rmtx: error: the host has no runs of this project\nrmtx: hint: /);
+});
+
+test(
+  'what a command made lies in the workspace for ten seconds when nobody is there, then only in the store',
+  { skip: isLong ? false : 'takes 11 s: RMTX_LONG_TESTS=1' },
+  async () => {
+    await using rig = new Rig();
+    const project = await rig.project();
+    const leftAt = performance.now();
+    const runId = await detach(project, 'echo x > made');
+    await rmtx(project, 'logs', '-f', runId);
+    const workspaces = path.join(project.host.stateDirectory, 'workspaces');
+    const isThere = (name: string): boolean =>
+      readdirSync(workspaces, { recursive: true }).some(
+        (each) => path.basename(String(each)) === name,
+      );
+    assert.equal(isThere('made'), true);
+    while (isThere('made')) await delay(50);
+    const waitedMs = performance.now() - leftAt;
+    assert.ok(waitedMs > 9_500 && waitedMs < 20_000, `${waitedMs} ms`);
+    const attached = await rmtx(project, 'attach', runId);
+    assert.equal(attached.code, 0, attached.stderr);
+    assert.equal(project.has('made'), true);
+  },
+);
 
 describe('cancel', () => {
   test('returns when the command has ended; what it changed waits', async () => {
