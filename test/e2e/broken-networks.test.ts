@@ -93,11 +93,11 @@ describe(
       const { machine, laptop } = scene;
       const counting = new Counting(scene);
       await counting.goesOn();
-      machine.dropTcp();
+      machine.cutTcp();
       await new Promise((resolve) => setTimeout(resolve, 700));
       machine.allow();
       await counting.goesOn();
-      machine.dropTcp();
+      machine.cutTcp();
       laptop.reset('10.77.0.2');
       await counting.running.says(/connection lost/);
       machine.allow();

@@ -121,7 +121,7 @@ export class Machine {
   }
 
   /** No TCP comes in or goes out any more, and nobody is told. */
-  dropTcp(): void {
+  cutTcp(): void {
     this.#trouble('input', 'drop');
     this.#trouble('output', 'drop');
   }
@@ -138,7 +138,7 @@ export class Machine {
     );
   }
 
-  /** After {@link dropTcp} or {@link resetTcp}: all is as before. */
+  /** After {@link cutTcp} or {@link resetTcp}: all is as before. */
   allow(): void {
     this.run('nft', 'delete table inet trouble');
   }
