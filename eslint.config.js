@@ -25,6 +25,7 @@ const packageHomes = {
   undici: ['client'],
   'jsonc-parser': ['config'],
   'bonjour-service': ['discovery'],
+  systeminformation: ['host'],
 };
 
 const notBelow = (folder) =>

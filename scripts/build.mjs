@@ -14,7 +14,7 @@ const at = (...parts) => path.join(root, ...parts);
  * Large packages that most starts never touch (each is required where it is first needed): files of
  * their own, so that nobody parses them for nothing. node-forge alone costs every start 20 ms.
  */
-const vendored = ['node-forge', 'micromatch', 'ignore', 'bonjour-service'];
+const vendored = ['node-forge', 'micromatch', 'ignore', 'bonjour-service', 'systeminformation'];
 
 /** Commands and workers are entries of their own, loaded by path at run time. */
 const separateEntries = {

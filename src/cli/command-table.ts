@@ -67,6 +67,7 @@ export type ModuleName =
   | 'ping'
   | 'pull'
   | 'runs'
+  | 'stats'
   | 'version';
 
 const none = { operands: '', minOperands: 0, maxOperands: 0 } as const;
@@ -116,11 +117,50 @@ export const commandTable: readonly CommandSpec[] = [
     examples: ['rmtx doctor', 'rmtx doctor --host 192.168.1.42'],
   },
   {
+    name: 'stats',
+    module: 'stats',
+    summary: 'Show how busy the host is: processors, memory, disk, GPUs, runs',
+    ...none,
+    flags: [
+      { name: 'watch', short: 'w', summary: 'Stay, and show it again and again; q leaves' },
+      {
+        name: 'interval',
+        value: 'TIME',
+        kind: 'duration',
+        summary: 'With --watch: how often (default 1s)',
+      },
+      ...target,
+      ...common,
+    ],
+    details: [
+      'Prints one line of key=value, apart by TABs; - is what the host’s system does not tell. Memory is',
+      'what programs can have; the disk is the one with the host’s state. active_runs counts those of',
+      'all clients, contexts only your own.',
+      'On a terminal --watch draws it, and goes on by itself when the connection was lost; anywhere',
+      'else it prints a line, or with --json a document on one line, each time.',
+    ],
+    examples: ['rmtx stats', 'rmtx stats --watch', 'rmtx stats --watch --json --interval 10s'],
+  },
+  {
     name: 'hosts list',
     module: 'hosts',
-    summary: 'List the hosts that this client is paired with',
+    summary: 'Show the paired hosts: who is up, how busy, how far away',
     ...none,
-    flags: common,
+    flags: [
+      {
+        name: 'timeout',
+        value: 'TIME',
+        kind: 'duration',
+        summary: 'How long to wait for those that do not answer (default 1.5s)',
+      },
+      ...common,
+    ],
+    details: [
+      'Asks all of them at the same time. A host is up, down (nothing',
+      'answers), refused (it does not know this client any more), other (another machine answers there)',
+      'or unclear. CPU is how busy it is now, RUNS those of all clients, RTT the way there and back.',
+      '-v adds models, fingerprints and reasons.',
+    ],
   },
   {
     name: 'hosts forget',

@@ -29,6 +29,7 @@ const modules: Readonly<Record<ModuleName, () => Promise<CommandModule>>> = {
   ping: () => import('./commands/ping.js'),
   pull: () => import('./commands/pull.js'),
   runs: () => import('./commands/runs.js'),
+  stats: () => import('./commands/stats.js'),
   version: () => import('./commands/version.js'),
 };
 

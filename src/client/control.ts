@@ -166,27 +166,35 @@ export function choiceOptions(target: HostTarget): ChooseHostOptions {
 /** One request; throws what the host answers where it refuses. */
 export type Call = (method: 'GET' | 'POST', path: string, body?: object) => Promise<Fields>;
 
-/**
- * Connects for as many requests as `use` makes. `isPatient`: the host answers when something has ended, however
- * long that takes; only where it is gone nobody waits for it.
- */
+export interface CallLimits {
+  /** Ends the dialling, and every request. */
+  readonly abortSignal?: AbortSignal;
+  /**
+   * How long to wait for an answer before the connection counts as lost. 0: the host answers when something has
+   * ended, however long that takes; only where it is gone nobody waits for it.
+   */
+  readonly answerLimitMs?: number;
+}
+
+/** Connects for as many requests as `use` makes. */
 export async function withHost<T>(
   target: HostTarget,
   use: (call: Call, dialed: DialedHost) => Promise<T>,
-  { isPatient = false } = {},
+  limits: CallLimits = {},
 ): Promise<T> {
   const choice = chooseHost(choiceOptions(target));
-  const dialed = await dialHost({ home: target.home, choice, alpn: ALPN_CONTROL });
+  const { abortSignal } = limits;
+  const dialed = await dialHost({ home: target.home, choice, alpn: ALPN_CONTROL, abortSignal });
   target.onChosen?.(choice.rule, dialed.address);
-  if (isPatient) dialed.socket.setKeepAlive(true, KEEP_ALIVE_MS);
-  return callOver(dialed, (call) => use(call, dialed), { isPatient });
+  if (limits.answerLimitMs === 0) dialed.socket.setKeepAlive(true, KEEP_ALIVE_MS);
+  return callOver(dialed, (call) => use(call, dialed), limits);
 }
 
 /** As many requests as `use` makes, on a connection of ALPN_CONTROL; it is closed then. */
 export async function callOver<T>(
   { socket }: Pick<DialedHost, 'socket'>,
   use: (call: Call) => Promise<T>,
-  { isPatient = false } = {},
+  { abortSignal, answerLimitMs = ANSWER_TIMEOUT_MS }: CallLimits = {},
 ): Promise<T> {
   let isConnected = false;
   const client = new Client('https://rmtx', {
@@ -201,12 +209,14 @@ export async function callOver<T>(
         else callback(null, socket);
       });
     },
-    headersTimeout: isPatient ? 0 : ANSWER_TIMEOUT_MS,
-    bodyTimeout: ANSWER_TIMEOUT_MS,
+    headersTimeout: answerLimitMs,
+    bodyTimeout: answerLimitMs,
     maxResponseSize: MAX_ANSWER_BYTES,
   });
   try {
-    return await use((method, path, body) => callOnce(client, { method, path, body }));
+    const call: Call = (method, path, body) =>
+      callOnce(client, { method, path, body, abortSignal });
+    return await use(call);
   } finally {
     await client.destroy();
   }
@@ -218,6 +228,7 @@ async function callOnce(
     readonly method: 'GET' | 'POST';
     readonly path: string;
     readonly body: object | undefined;
+    readonly abortSignal: AbortSignal | undefined;
   },
 ): Promise<Fields> {
   let status: number;
@@ -227,6 +238,7 @@ async function callOnce(
       method: request.method,
       path: request.path,
       headers: { 'content-type': 'application/json' },
+      ...(request.abortSignal === undefined ? {} : { signal: request.abortSignal }),
       ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
     });
     status = response.statusCode;

@@ -102,7 +102,7 @@ export function cancelRun(
     const answer = await call('POST', '/v1/runs/cancel', { run_id: runId, is_forced: isForced });
     return { wasGoingOn: answer.boolean('was_going_on'), run: parseRun(answer.object('run')) };
   };
-  return withHost(target, cancel, { isPatient: true });
+  return withHost(target, cancel, { answerLimitMs: 0 });
 }
 
 /** Drops what a run changed and nobody has taken. */

@@ -5,6 +5,7 @@ import { treeSize } from '../util/tree-size.js';
 import { VERSION } from '../version.js';
 import type { Routes } from './routes.js';
 import type { HostServices } from './services.js';
+import { commandLine } from './stats.js';
 import type { PairingService } from './pairing-service.js';
 import { RmtxError } from '../errors.js';
 import { printable } from '../util/printable.js';
@@ -58,9 +59,11 @@ export function adminRoutes(options: AdminOptions): Routes {
         .map((run) => ({
           id: run.id,
           client: run.clientId,
+          client_label: trust.find(run.clientId)?.label ?? null,
           context: run.contextId,
           state: run.state,
           started_at: run.startedAt,
+          command_line: commandLine(run.command),
         })),
       disk: await diskUse(services),
       processes: processMechanism(),

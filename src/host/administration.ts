@@ -113,9 +113,13 @@ export interface HostStatus {
   readonly runs: readonly {
     id: string;
     client: string;
+    /** Undefined where the client is not paired any more. */
+    clientLabel: string | undefined;
     context: string;
     state: string;
     startedAt: string;
+    /** May be cut. */
+    commandLine: string;
   }[];
   readonly contexts: number;
   readonly disk: { blobsBytes: number; workspacesBytes: number; freeBytes: number };
@@ -142,9 +146,11 @@ export async function hostStatus(stateDirectory: string): Promise<HostStatus> {
     runs: answer.objects('runs', 100_000).map((run) => ({
       id: run.string('id'),
       client: run.string('client'),
+      clientLabel: run.optionalString('client_label'),
       context: run.string('context'),
       state: run.string('state'),
       startedAt: run.string('started_at'),
+      commandLine: run.string('command_line'),
     })),
     contexts: answer.integer('contexts', 0),
     disk: {

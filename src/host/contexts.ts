@@ -132,6 +132,10 @@ export class Contexts {
     return this.#records().length;
   }
 
+  countOf(clientId: string): number {
+    return this.#records().filter((record) => record.clientId === clientId).length;
+  }
+
   isActive(contextId: string): boolean {
     return (this.#held.get(contextId)?.size ?? 0) > 0;
   }

@@ -14,10 +14,12 @@ export function clientRoutes(services: HostServices, clientId: string): Routes {
     deleted.flatMap(({ id }) => services.runs.waitingIn(id).map((run) => run.id));
   return {
     ...runRoutes(services, clientId),
-    'GET /v1/ping': async () => ({
+    'GET /v1/stats': () => services.stats.answerTo(clientId),
+    // Answered from what is at hand: who asks measures the way here and back.
+    'GET /v1/ping': () => ({
       name,
       version: VERSION,
-      contexts: (await contexts.list(clientId)).length,
+      contexts: contexts.countOf(clientId),
       now: new Date().toISOString(),
       free_bytes: freeBytes(services.paths.root),
     }),

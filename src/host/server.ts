@@ -33,6 +33,7 @@ import { describeFailure, errorBody, respond, serveRoutes } from './routes.js';
 import { Runs } from './runs.js';
 import type { HostServices } from './services.js';
 import { openStateDirectory } from './state-directory.js';
+import { HostStats } from './stats.js';
 import { refuseVisit, serveVisit } from './visit.js';
 import { closeWorkspaceWorkers, prewarmWorkspaceWorkers } from './workspace-threads.js';
 
@@ -82,12 +83,15 @@ export async function startHost(options: HostOptions): Promise<HostServer> {
     const identity = loadOrCreateIdentity(paths.identity);
     const { name, log } = options;
     const trust = new TrustStore(paths.clients, { log });
+    const contexts = new Contexts(paths, log);
+    const runs = new Runs(paths.runs, log);
     const services: HostServices = {
       name,
       paths,
       trust,
-      contexts: new Contexts(paths, log),
-      runs: new Runs(paths.runs, log),
+      contexts,
+      runs,
+      stats: new HostStats({ name, stateDirectory: paths.root, contexts, runs }),
       baseEnvironment: captureBaseEnvironment(),
       log,
     };

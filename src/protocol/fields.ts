@@ -1,6 +1,11 @@
 import { RmtxError } from '../errors.js';
 import { printable } from '../util/printable.js';
 
+export interface Bounds {
+  readonly min: number;
+  readonly max: number;
+}
+
 /**
  * Typed, bounded reading of one JSON object from a peer. Every getter throws ERR_RMTX_BAD_MESSAGE that
  * names message and field; fields that nobody asks for are ignored, so that a newer peer may add some.
@@ -35,6 +40,26 @@ export class Fields {
 
   optionalInteger(name: string, min: number, max?: number): number | undefined {
     return this.has(name) ? this.integer(name, min, max) : undefined;
+  }
+
+  /** Finite, and within the bounds. */
+  number(name: string, bounds: Bounds): number {
+    const value = this.#own(name);
+    if (!isWithin(value, bounds))
+      throw this.#wrong(name, `a number from ${bounds.min} to ${bounds.max}`);
+    return value;
+  }
+
+  optionalNumber(name: string, bounds: Bounds): number | undefined {
+    return this.has(name) ? this.number(name, bounds) : undefined;
+  }
+
+  numbers(name: string, maxCount: number, bounds: Bounds): number[] {
+    return this.#list(name, maxCount).map((item) => {
+      if (!isWithin(item, bounds))
+        throw this.#wrong(name, `a list of numbers from ${bounds.min} to ${bounds.max}`);
+      return item;
+    });
   }
 
   boolean(name: string): boolean {
@@ -113,6 +138,10 @@ export class Fields {
   #wrong(name: string, expected: string): RmtxError {
     return badMessage(`${this.#what}: ${printable(name)} is not ${expected}`);
   }
+}
+
+function isWithin(value: unknown, { min, max }: Bounds): value is number {
+  return typeof value === 'number' && value >= min && value <= max;
 }
 
 export function badMessage(text: string): RmtxError {

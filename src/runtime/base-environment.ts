@@ -172,7 +172,7 @@ function refuseUnfit(name: string, value: string): void {
 }
 
 /** A container's limit counts, where there is one. */
-function availableMemoryBytes(): number {
+export function availableMemoryBytes(): number {
   const limit = process.constrainedMemory();
   const free = process.availableMemory();
   return limit > 0 ? Math.min(free, limit) : free;

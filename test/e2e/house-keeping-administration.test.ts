@@ -93,7 +93,10 @@ describe('host status', () => {
     const [run] = live['runs'] as { id: string; state: string; started_at: string }[];
     assert.match(run?.id ?? '', /^r[0-9a-z]{16}$/);
     assert.equal(run?.state, 'running');
-    assert.match((await host.admin('status')).text, /^RUN +CLIENT +CONTEXT +STATE +STARTED\n/m);
+    assert.match(
+      (await host.admin('status')).text,
+      /^RUN +CLIENT +STATE +AGE +COMMAND +CONTEXT\n.* running .* sh -c echo started; cat +\S+$/m,
+    );
     running.child.stdin?.end();
     assert.equal((await running.ended).code, 0);
 

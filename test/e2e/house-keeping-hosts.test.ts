@@ -1,5 +1,7 @@
 /** `rmtx ping` and `rmtx hosts`: whom a client is paired with, and who of them answers. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
 import { describe, test } from 'node:test';
 import { FINGERPRINT, json, jsonError, ran } from '../support/house-keeping.js';
 import { Rig } from '../support/rig.js';
@@ -74,9 +76,10 @@ describe('ping and hosts', () => {
     const several = await client.rmtx(['ping']);
     assert.equal(several.code, 1);
     assert.match(several.stderr, /several hosts[^]*hint: .*--host/);
-    const table = (await client.rmtx(['hosts', 'list'])).text;
-    assert.match(table, /^NAME +ADDRESS +PAIRED +LAST SEEN +FINGERPRINT\n/);
+    const table = (await client.rmtx(['hosts', 'list', '--timeout', '20s'])).text;
+    assert.match(table, /^NAME +STATE +ADDRESS +CPU +CPUS +LOAD +RUNS +RTT +LAST SEEN\n/);
     assert.equal(table.trimEnd().split('\n').length, 3);
+    assert.match(table, /^box-2 +up +\S+ +\d+% +\d+ +\S+ +0 +\S+ms +now$/m);
 
     const forgotten = await client.rmtx(['hosts', 'forget', 'box-2']);
     assert.match(forgotten.text, new RegExp(`^forgotten\tbox-2\t${FINGERPRINT}\n$`));
@@ -85,6 +88,94 @@ describe('ping and hosts', () => {
     assert.equal((await client.rmtx(['ping'])).code, 0);
   });
 });
+
+interface ListedHost {
+  readonly name: string;
+  readonly state: string;
+  readonly error: { readonly code: string } | null;
+  readonly rtt_ms: number | null;
+  readonly cpu_used_percent: number | null;
+  readonly active_runs: number | null;
+}
+
+/** Of the 10 seconds that a dial is given elsewhere enough is left. */
+const WAIT = ['--timeout', '4s'];
+const PROMPT_MS = 9000;
+
+test('hosts says who is up and why not, and waits for nobody longer than it was told', async () => {
+  await using rig = new Rig();
+  const client = rig.client();
+  const names = ['up', 'off', 'silent', 'moved', 'revoked'] as const;
+  const started = await Promise.all(
+    names.map(async (name) => {
+      const host = await rig.host({ args: ['--name', name] });
+      return { host, code: await host.pairCode() };
+    }),
+  );
+  for (const { host, code } of started) {
+    const paired = await client.rmtx(['pair', '--host', host.address, '--code', code]);
+    assert.equal(paired.code, 0, paired.stderr);
+  }
+  const [up, off, silent, moved, revoked] = started.map(({ host }) => host);
+  assert.ok(up && off && silent && moved && revoked);
+  await Promise.all([off.stop(), silent.stop(), moved.stop()]);
+  const [{ id } = { id: '' }] = json(await revoked.admin('clients', 'list', '--json'))[
+    'clients'
+  ] as { id: string }[];
+  assert.equal((await revoked.admin('clients', 'revoke', id)).code, 0);
+  // Accepts, and never says a word: as a machine does whose rmtx host hangs.
+  const sockets: net.Socket[] = [];
+  await using _hole = await listening(
+    net.createServer((socket) => sockets.push(socket)),
+    silent.port,
+  );
+  await rig.host({ args: ['--name', 'stranger', '--listen', moved.address] });
+  const project = client.project({}, { host: up });
+  const run = await project.exec(['sleep', '600'], { flags: ['--detach'] });
+  assert.equal(run.code, 0, run.stderr);
+
+  const from = performance.now();
+  const document = json(await client.rmtx(['hosts', '--json', ...WAIT]));
+  const took = performance.now() - from;
+  assert.ok(took < PROMPT_MS, `${took} ms`);
+  assert.equal(sockets.length > 0, true, 'the silent one was asked');
+  const hosts = document['hosts'] as ListedHost[];
+  assert.deepEqual(
+    hosts.map(({ name, state, error }) => [name, state, error?.code]),
+    [
+      ['moved', 'other', 'ERR_RMTX_FINGERPRINT_MISMATCH'],
+      ['off', 'down', 'ERR_RMTX_HOST_UNREACHABLE'],
+      ['revoked', 'refused', 'ERR_RMTX_NOT_PAIRED'],
+      ['silent', 'down', 'ERR_RMTX_TIMED_OUT'],
+      ['up', 'up', undefined],
+    ],
+  );
+  const [busy] = hosts.filter(({ name }) => name === 'up');
+  assert.equal(busy?.active_runs, 1);
+  assert.ok(busy.rtt_ms !== null && busy.rtt_ms > 0 && busy.cpu_used_percent !== null);
+  assert.equal(hosts[0]?.rtt_ms, null);
+
+  const table = (await client.rmtx(['hosts'])).text;
+  assert.match(table, /^off +down \(no rmtx host there\) /m);
+  assert.match(table, /^silent +down \(no answer\) /m);
+  assert.match(table, /^revoked +refused \(not paired\) /m);
+  assert.match(table, /^moved +other \(another key\) /m);
+  assert.equal((await client.rmtx(['hosts', '--timeout', '0s'])).code, 2);
+  for (const socket of sockets) socket.destroy();
+});
+
+/** Listens on a port of loopback until it is disposed of. */
+async function listening(server: net.Server, port: number): Promise<AsyncDisposable> {
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    [Symbol.asyncDispose]: async () => {
+      const closed = once(server, 'close');
+      server.close();
+      await closed;
+    },
+  };
+}
 
 test('the name of a host moves no cursor', async () => {
   await using rig = new Rig();

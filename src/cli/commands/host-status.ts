@@ -1,4 +1,5 @@
 import { hostStatus } from '../../host/administration.js';
+import { localAddresses } from '../../util/local-addresses.js';
 import type { Invocation } from '../arguments.js';
 import { stateDirectoryOf } from '../host-settings.js';
 import { hostStatusJson, hostStatusText } from '../report/host-status.js';
@@ -10,7 +11,11 @@ export async function run({ flags }: Invocation): Promise<number> {
   process.stdout.write(
     flags.has('json')
       ? jsonDocument(hostStatusJson(status))
-      : hostStatusText(status, flags.has('verbose') ? 'all' : 'short'),
+      : hostStatusText(status, {
+          extent: flags.has('verbose') ? 'all' : 'short',
+          local: localAddresses(),
+          nowMs: Date.now(),
+        }),
   );
   return 0;
 }

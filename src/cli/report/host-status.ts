@@ -1,6 +1,11 @@
 import type { HostStatus } from '../../host/administration.js';
+import { printable } from '../../util/printable.js';
 import { formatDuration, formatSize } from '../../util/units.js';
-import { renderList, renderTable } from './text.js';
+import { dialableAddresses } from './host-text.js';
+import { cutTo } from './spans.js';
+import { ageText, renderList, renderTable } from './text.js';
+
+const COMMAND_COLUMNS = 60;
 
 export function hostStatusJson(status: HostStatus): object {
   return {
@@ -15,9 +20,11 @@ export function hostStatusJson(status: HostStatus): object {
     runs: status.runs.map((run) => ({
       id: run.id,
       client: run.client,
+      client_label: run.clientLabel ?? null,
       context: run.context,
       state: run.state,
       started_at: run.startedAt,
+      command_line: run.commandLine,
     })),
     contexts: status.contexts,
     disk: {
@@ -30,8 +37,15 @@ export function hostStatusJson(status: HostStatus): object {
   };
 }
 
-/** `all` adds how leftovers of a run are found, and what every command starts with. */
-export function hostStatusText(status: HostStatus, extent: 'short' | 'all'): string {
+export interface StatusView {
+  /** `all` adds how leftovers of a run are found, and what every command starts with. */
+  readonly extent: 'short' | 'all';
+  /** The machine's own addresses. */
+  readonly local: readonly string[];
+  readonly nowMs: number;
+}
+
+export function hostStatusText(status: HostStatus, view: StatusView): string {
   const { disk } = status;
   const parts = [
     renderList([
@@ -39,7 +53,7 @@ export function hostStatusText(status: HostStatus, extent: 'short' | 'all'): str
       ...(status.running
         ? ([
             ['pid', String(status.pid ?? '-')],
-            ['address', status.addresses.join(' ')],
+            ['address', dialableAddresses(status.addresses, view.local).join(' ')],
           ] as const)
         : []),
       ['name', status.name],
@@ -57,11 +71,18 @@ export function hostStatusText(status: HostStatus, extent: 'short' | 'all'): str
   if (status.runs.length > 0)
     parts.push(
       renderTable(
-        ['RUN', 'CLIENT', 'CONTEXT', 'STATE', 'STARTED'],
-        status.runs.map((run) => [run.id, run.client, run.context, run.state, run.startedAt]),
+        ['RUN', 'CLIENT', 'STATE', 'AGE', 'COMMAND', 'CONTEXT'],
+        status.runs.map((run) => [
+          run.id,
+          run.clientLabel ?? run.client,
+          run.state,
+          ageText(view.nowMs - Date.parse(run.startedAt)),
+          cutTo(printable(run.commandLine), COMMAND_COLUMNS),
+          run.context,
+        ]),
       ),
     );
-  if (extent === 'all' && status.running) {
+  if (view.extent === 'all' && status.running) {
     parts.push(renderList([['processes', status.processes]]));
     const names = Object.entries(status.environment).sort(([a], [b]) => (a < b ? -1 : 1));
     parts.push(names.length === 0 ? '' : `environment\n${renderEnvironment(names)}`);

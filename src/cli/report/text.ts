@@ -1,5 +1,6 @@
 /** Tables and lines for stdout. Every cell is made safe to print: names come from other machines. */
 import { printable } from '../../util/printable.js';
+import { formatDuration } from '../../util/units.js';
 
 /** One result a line, the fields apart by TABs: easy for `cut` and `read`. */
 export function tabLine(...cells: readonly string[]): string {
@@ -37,6 +38,13 @@ export function renderList(pairs: readonly (readonly [string, string])[]): strin
 /** `1 file`, `2 files`; thousands apart by commas in every locale, as the rest is English. */
 export function count(number: number, noun: string): string {
   return `${number.toLocaleString('en-US')} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+/** `0s`, `2m5s`, `3d4h`; `-` where a time could not be read. Clocks differ: nothing is younger than nothing. */
+export function ageText(ageMs: number): string {
+  if (!Number.isFinite(ageMs)) return '-';
+  const seconds = Math.max(0, Math.floor(ageMs / 1000));
+  return seconds === 0 ? '0s' : formatDuration(seconds * 1000);
 }
 
 function quoteValue(value: string): string {

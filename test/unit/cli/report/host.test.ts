@@ -27,15 +27,29 @@ const running: HostStatus = {
   pid: 42,
   uptimeMs: 7_200_000,
   runs: [
-    { id: 'r1', client: 'c1', context: 'x1', state: 'running', startedAt: '2026-01-01T00:00:00Z' },
+    {
+      id: 'r1',
+      client: 'c1',
+      clientLabel: 'me@laptop',
+      context: 'x1',
+      state: 'running',
+      startedAt: '2026-01-01T00:00:00Z',
+      commandLine: 'make all',
+    },
   ],
   processes: 'cgroup',
   environment: { PATH: '/bin', HOME: '/h' },
 };
 
+const view = {
+  extent: 'short',
+  local: ['192.168.1.42', 'fd00::1'],
+  nowMs: Date.parse('2026-01-01T00:01:00Z'),
+} as const;
+
 test('the status of a stopped host says so', () => {
   assert.equal(
-    hostStatusText(stopped, 'all'),
+    hostStatusText(stopped, { ...view, extent: 'all' }),
     `running   no
 name      desk
 identity  sha256:ab
@@ -50,10 +64,10 @@ disk      blobs 1kB, workspaces 2.5MB, free 3GB
 
 test('the status of a running host lists its runs, and with -v what commands start with', () => {
   assert.equal(
-    hostStatusText(running, 'all'),
+    hostStatusText(running, { ...view, extent: 'all' }),
     `running   yes, for 2h
 pid       42
-address   [::]:33221
+address   192.168.1.42:33221 [fd00::1]:33221
 name      desk
 identity  sha256:ab
 version   1.0.0
@@ -62,8 +76,8 @@ contexts  2
 runs      1
 disk      blobs 1kB, workspaces 2.5MB, free 3GB
 
-RUN  CLIENT  CONTEXT  STATE    STARTED
-r1   c1      x1       running  2026-01-01T00:00:00Z
+RUN  CLIENT     STATE    AGE  COMMAND   CONTEXT
+r1   me@laptop  running  1m   make all  x1
 
 processes  cgroup
 
@@ -72,7 +86,7 @@ environment
   PATH  /bin
 `,
   );
-  assert.doesNotMatch(hostStatusText(running, 'short'), /environment|cgroup/);
+  assert.doesNotMatch(hostStatusText(running, view), /environment|cgroup/);
 });
 
 test('the status in JSON has stable keys', () => {
@@ -89,9 +103,11 @@ test('the status in JSON has stable keys', () => {
       {
         id: 'r1',
         client: 'c1',
+        client_label: 'me@laptop',
         context: 'x1',
         state: 'running',
         started_at: '2026-01-01T00:00:00Z',
+        command_line: 'make all',
       },
     ],
     contexts: 2,
