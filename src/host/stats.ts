@@ -1,7 +1,7 @@
 /** What a client is told when it asks how busy the host is. */
 import { VERSION } from '../version.js';
 import type { Contexts } from './contexts.js';
-import { Machine, READING_KEPT_MS, meanPercent } from './machine/machine.js';
+import { Machine, meanPercent } from './machine/machine.js';
 import type { MachineReading } from './machine/machine.js';
 import { rounded } from './machine/cpu-ticks.js';
 import type { Gpu } from './machine/gpus.js';
@@ -19,11 +19,11 @@ export interface HostStatsOptions {
   readonly runs: Runs;
 }
 
-/** Answers are kept for each client as long as the readings in them: who asks often costs nothing. */
+/** The answer to each client is kept as long as the reading in it: who asks often costs nothing. */
 export class HostStats {
   readonly #options: HostStatsOptions;
   readonly #machine: Machine;
-  readonly #answers = new Map<string, { readonly until: number; readonly answer: object }>();
+  readonly #answers = new Map<string, { readonly of: MachineReading; readonly answer: object }>();
 
   constructor(options: HostStatsOptions) {
     this.#options = options;
@@ -33,11 +33,10 @@ export class HostStats {
   /** The machine's numbers, and of runs and contexts the client's own; of others only how many run. */
   async answerTo(clientId: string): Promise<object> {
     const machine = await this.#machine.reading();
-    const now = performance.now();
     const kept = this.#answers.get(clientId);
-    if (kept !== undefined && now < kept.until) return kept.answer;
+    if (kept?.of === machine) return kept.answer;
     const answer = this.#answer(clientId, machine);
-    this.#answers.set(clientId, { until: now + READING_KEPT_MS, answer });
+    this.#answers.set(clientId, { of: machine, answer });
     return answer;
   }
 

@@ -107,13 +107,8 @@ describe('stats', () => {
     const lines = client.start(args);
     await lines.says(/^name=box\t.*\nname=box\t.*\n/);
     const documents = client.start([...args, '--json']);
-    const [text] = await documents.says(/^\{.*\}\n\{.*\}\n/);
-    const [first, second] = text
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as { name: string; at: string });
-    assert.equal(first?.name, 'box');
-    assert.notEqual(first.at, second?.at);
+    // A document a line; the host may hand out a reading twice, but not for ever.
+    await documents.says(/^\{.*"at":"([^"]+)".*\}\n(?:\{.*\}\n)*\{.*"at":"(?!\1)[^"]+".*\}\n/);
 
     for (const running of [lines, documents]) running.child.stdout?.destroy();
     for (const running of [lines, documents]) assert.equal((await running.ended).code, 0);

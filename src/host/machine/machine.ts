@@ -30,7 +30,7 @@ export interface MachineReading {
 }
 
 /** How long a reading is handed out again. */
-export const READING_KEPT_MS = 500;
+const READING_KEPT_MS = 500;
 /** Long enough for 25 of the kernel's ticks. */
 const CPU_SAMPLE_MS = 250;
 /** A difference over longer than this tells of the past. */
