@@ -71,6 +71,7 @@ const families = {
   ERR_RMTX_HOST_STOPPING: 'state',
   ERR_RMTX_HOST_NOT_RUNNING: 'state',
   ERR_RMTX_CANNOT_LISTEN: 'state',
+  ERR_RMTX_WAKE_ADDRESS_UNKNOWN: 'state',
   ERR_RMTX_HOST_FAILED: 'state',
   ERR_RMTX_INTERRUPTED: 'state',
 } as const satisfies Record<string, ErrorFamily>;

@@ -68,7 +68,8 @@ export type ModuleName =
   | 'pull'
   | 'runs'
   | 'stats'
-  | 'version';
+  | 'version'
+  | 'wake';
 
 const none = { operands: '', minOperands: 0, maxOperands: 0 } as const;
 
@@ -140,6 +141,31 @@ export const commandTable: readonly CommandSpec[] = [
       'else it prints a line, or with --json a document on one line, each time.',
     ],
     examples: ['rmtx stats', 'rmtx stats --watch', 'rmtx stats --watch --json --interval 10s'],
+  },
+  {
+    name: 'wake',
+    module: 'wake',
+    summary: 'Wake a host that sleeps, and wait until it answers',
+    operands: '[HOST]',
+    minOperands: 0,
+    maxOperands: 1,
+    flags: [
+      {
+        name: 'timeout',
+        value: 'TIME',
+        kind: 'duration',
+        summary: 'Wait so long for its answer (default 60s)',
+      },
+      { name: 'no-wait', summary: 'Send the packets and leave' },
+      config,
+      ...common,
+    ],
+    details: [
+      'Sends Wake-on-LAN packets on every network of this machine, to the network card by which the host',
+      'was visited last. It has to be switched on there, in the firmware and the system; it does not',
+      'cross routers. HOST is the name of a paired host; without it the one that a command here means.',
+    ],
+    examples: ['rmtx wake box', 'rmtx wake box --timeout 2m'],
   },
   {
     name: 'hosts list',
@@ -241,6 +267,7 @@ export const commandTable: readonly CommandSpec[] = [
       { name: 'name', value: 'NAME', summary: "What clients see (default: this machine's name)" },
       { name: 'service', value: 'NAME', summary: 'The service name to announce (default rmtx)' },
       { name: 'no-discovery', summary: 'Announce nothing on the network' },
+      { name: 'no-keep-awake', summary: 'Let this machine sleep while a run is active' },
       verbose,
       quiet,
       help,

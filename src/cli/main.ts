@@ -31,6 +31,7 @@ const modules: Readonly<Record<ModuleName, () => Promise<CommandModule>>> = {
   runs: () => import('./commands/runs.js'),
   stats: () => import('./commands/stats.js'),
   version: () => import('./commands/version.js'),
+  wake: () => import('./commands/wake.js'),
 };
 
 /** What is known of the call so far, for the wording of a failure at any moment. */

@@ -16,7 +16,7 @@ import type { SecureStream } from '../transport/secure-stream.js';
 import type { Fingerprint } from '../trust/fingerprint.js';
 import { loadIdentity } from '../trust/identity.js';
 import type { Identity } from '../trust/identity.js';
-import { rememberAddress } from '../trust/known-hosts.js';
+import { rememberAddress, rememberWakeAddresses } from '../trust/known-hosts.js';
 import { nowUs } from '../util/microseconds.js';
 import { VERSION } from '../version.js';
 import { raceDials } from './dial-race.js';
@@ -176,6 +176,8 @@ export async function connectForRun(options: {
     // The host read its clock about half-way between our sending and our receiving.
     const offset = message.nowUs - (sentUs + nowUs()) / 2;
     const isReal = Math.abs(offset) > MIN_CLOCK_OFFSET_US + (nowUs() - sentUs);
+    const { hardwareAddresses } = message;
+    rememberWakeAddresses(hostsDirectory(options.home), dialed.peerFingerprint, hardwareAddresses);
     return { name: message.name, clockOffsetUs: isReal ? Math.round(offset) : 0 };
   });
   welcome.catch(() => undefined);

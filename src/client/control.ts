@@ -4,10 +4,13 @@ import { contextKey } from '../config/context-key.js';
 import type { ResolvedConfig } from '../config/resolved-config.js';
 import { RmtxError } from '../errors.js';
 import { Fields } from '../protocol/fields.js';
+import { parseHardwareAddresses } from '../protocol/host-message-codec.js';
 import { ALPN_CONTROL } from '../protocol/messages.js';
 import { parseWireError } from '../protocol/wire-error.js';
+import { rememberWakeAddresses } from '../trust/known-hosts.js';
 import { dialHost } from './connect.js';
 import type { DialedHost } from './connect.js';
+import { hostsDirectory } from './home.js';
 import type { ClientHome } from './home.js';
 import { chooseHost } from './host-choice.js';
 import type { ChooseHostOptions } from './host-choice.js';
@@ -49,8 +52,14 @@ export async function pingHost(target: HostTarget): Promise<PingAnswer> {
     // The second one, on a connection that stands, is the round trip.
     const startedAt = performance.now();
     const answer = await call('GET', '/v1/ping');
+    const rttMs = Math.round((performance.now() - startedAt) * 100) / 100;
+    rememberWakeAddresses(
+      hostsDirectory(target.home),
+      dialed.peerFingerprint,
+      parseHardwareAddresses(answer),
+    );
     return {
-      rttMs: Math.round((performance.now() - startedAt) * 100) / 100,
+      rttMs,
       name: answer.string('name'),
       address: dialed.address,
       version: answer.string('version'),

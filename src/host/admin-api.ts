@@ -67,6 +67,7 @@ export function adminRoutes(options: AdminOptions): Routes {
         })),
       disk: await diskUse(services),
       processes: processMechanism(),
+      keeps_awake: services.stayAwake.status,
       environment: await services.baseEnvironment,
     }),
   };

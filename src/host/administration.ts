@@ -18,6 +18,7 @@ import { VERSION } from '../version.js';
 import { unknownClient } from './admin-api.js';
 import { Contexts } from './contexts.js';
 import { openStateDirectory } from './state-directory.js';
+import type { AwakeStatus } from './stay-awake.js';
 import { statfsSync } from 'node:fs';
 
 const MIN_TTL_MS = 1000;
@@ -125,6 +126,8 @@ export interface HostStatus {
   readonly disk: { blobsBytes: number; workspacesBytes: number; freeBytes: number };
   /** How leftovers of a run are found on this system. */
   readonly processes: string;
+  /** Whether a run keeps this machine from sleeping; undefined while no host runs. */
+  readonly keepsAwake: AwakeStatus | undefined;
   /** What every command starts with. */
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -159,6 +162,7 @@ export async function hostStatus(stateDirectory: string): Promise<HostStatus> {
       freeBytes: disk.integer('free_bytes', 0),
     },
     processes: answer.string('processes'),
+    keepsAwake: parseAwakeStatus(answer.object('keeps_awake')),
     environment: Object.fromEntries(answer.stringMap('environment', 1000)),
   };
 }
@@ -183,7 +187,16 @@ async function stoppedStatus(stateDirectory: string): Promise<HostStatus> {
       freeBytes: free.bavail * free.bsize,
     },
     processes: '',
+    keepsAwake: undefined,
     environment: {},
+  };
+}
+
+function parseAwakeStatus(fields: Fields): AwakeStatus {
+  return {
+    state: fields.oneOf('state', ['off', 'ready', 'held', 'cannot'] as const),
+    scope: fields.has('scope') ? fields.oneOf('scope', ['all', 'idle'] as const) : undefined,
+    reason: fields.optionalString('reason'),
   };
 }
 

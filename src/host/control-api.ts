@@ -3,12 +3,20 @@ import { statfsSync } from 'node:fs';
 import type { Fields } from '../protocol/fields.js';
 import { VERSION } from '../version.js';
 import { collectBlobs } from './garbage.js';
+import { hardwareAddressesAt } from './hardware-addresses.js';
 import type { Routes } from './routes.js';
 import { runRoutes } from './runs-api.js';
 import type { HostServices } from './services.js';
 
-export function clientRoutes(services: HostServices, clientId: string): Routes {
+/** The client, and the address of this machine that it connected to. */
+export interface Caller {
+  readonly id: string;
+  readonly localAddress: string | undefined;
+}
+
+export function clientRoutes(services: HostServices, caller: Caller): Routes {
   const { contexts, name } = services;
+  const clientId = caller.id;
   /** What a run changed does not go with its context: it can still be brought home. */
   const waitingIn = (deleted: readonly { readonly id: string }[]): string[] =>
     deleted.flatMap(({ id }) => services.runs.waitingIn(id).map((run) => run.id));
@@ -22,6 +30,7 @@ export function clientRoutes(services: HostServices, clientId: string): Routes {
       contexts: contexts.countOf(clientId),
       now: new Date().toISOString(),
       free_bytes: freeBytes(services.paths.root),
+      hardware_addresses: hardwareAddressesAt(caller.localAddress),
     }),
     'GET /v1/contexts': async () => ({
       contexts: (await contexts.list(clientId)).map((context) => ({

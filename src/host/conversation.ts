@@ -12,6 +12,7 @@ import type { TrustedClient } from '../trust/trust-store.js';
 import { nowUs } from '../util/microseconds.js';
 import { printable } from '../util/printable.js';
 import { VERSION } from '../version.js';
+import { hardwareAddressesAt } from './hardware-addresses.js';
 import { hostStopping, takenOver } from './run-errors.js';
 import type { Run } from './run.js';
 import type { HostServices } from './services.js';
@@ -21,6 +22,8 @@ export interface ConversationOptions {
   readonly connection: PeerConnection;
   readonly client: TrustedClient;
   readonly services: HostServices;
+  /** The address of this machine that the client connected to. */
+  readonly localAddress: string | undefined;
 }
 
 export class Conversation implements Visitor {
@@ -38,8 +41,11 @@ export class Conversation implements Visitor {
   #isEnded = false;
   #told: unknown;
 
-  constructor({ connection, client, services }: ConversationOptions) {
+  readonly #localAddress: string | undefined;
+
+  constructor({ connection, client, services, localAddress }: ConversationOptions) {
     this.connection = connection;
+    this.#localAddress = localAddress;
     this.client = client;
     this.services = services;
     void connection.closed.then(() => this.#gone.abort());
@@ -74,7 +80,9 @@ export class Conversation implements Visitor {
         { hint: 'install the same version of rmtx on both machines' },
       );
     const { name } = this.services;
-    this.send({ type: 'welcome', protocol, version: VERSION, name, nowUs: nowUs() });
+    const hardwareAddresses = hardwareAddressesAt(this.#localAddress);
+    const about = { protocol, version: VERSION, name, hardwareAddresses };
+    this.send({ type: 'welcome', ...about, nowUs: nowUs() });
   }
 
   send(message: HostMessage): void {

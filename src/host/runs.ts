@@ -65,6 +65,7 @@ export class Runs {
     }
     const run = new Run(this.#optionsOf(newRecord(options)));
     const life = new RunLife(run, services);
+    services.stayAwake.hold(life.settled);
     run.visitors.arrive(visitor);
     this.#runs.set(run.id, run);
     void life.settled.then(() => this.#hasSettled(run));

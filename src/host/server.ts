@@ -34,6 +34,7 @@ import { Runs } from './runs.js';
 import type { HostServices } from './services.js';
 import { openStateDirectory } from './state-directory.js';
 import { HostStats } from './stats.js';
+import { StayAwake } from './stay-awake.js';
 import { refuseVisit, serveVisit } from './visit.js';
 import { closeWorkspaceWorkers, prewarmWorkspaceWorkers } from './workspace-threads.js';
 
@@ -44,6 +45,8 @@ export interface HostOptions {
   readonly name: string;
   /** The service that it announces itself under; undefined: it does not. */
   readonly service: string | undefined;
+  /** Whether this machine is kept from sleeping while a run is active. */
+  readonly keepsAwake: boolean;
   readonly log: (line: string) => void;
 }
 
@@ -92,6 +95,7 @@ export async function startHost(options: HostOptions): Promise<HostServer> {
       contexts,
       runs,
       stats: new HostStats({ name, stateDirectory: paths.root, contexts, runs }),
+      stayAwake: new StayAwake({ isEnabled: options.keepsAwake, log }),
       baseEnvironment: captureBaseEnvironment(),
       log,
     };
@@ -133,6 +137,7 @@ export async function startHost(options: HostOptions): Promise<HostServer> {
         await announcement?.[Symbol.asyncDispose]();
         listener.refuseMore();
         await services.runs.stop();
+        services.stayAwake[Symbol.dispose]();
         await listener.close();
         await closeWorkspaceWorkers();
         await control[Symbol.asyncDispose]();
@@ -270,7 +275,14 @@ class Listener {
       const connection = new PeerConnection(socket);
       if (client === undefined) void refuseVisit(connection, unknownToHost());
       else if (isOneTooMany) void refuseVisit(connection, tooManyConnections());
-      else void serveVisit({ connection, client, services, onOpened: () => this.#admit(socket) });
+      else
+        void serveVisit({
+          connection,
+          client,
+          services,
+          localAddress: socket.localAddress,
+          onOpened: () => this.#admit(socket),
+        });
     } else {
       socket.destroy();
     }
@@ -299,7 +311,8 @@ class Listener {
       return;
     }
     const { services } = this.#options;
-    void serveRoutes(clientRoutes(services, client.id), { request, response, log: services.log });
+    const routes = clientRoutes(services, { id: client.id, localAddress: socket.localAddress });
+    void serveRoutes(routes, { request, response, log: services.log });
   }
 
   #knownClient(socket: TLSSocket): TrustedClient | undefined {

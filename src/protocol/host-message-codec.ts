@@ -1,5 +1,6 @@
 /** Host → client messages, to and from JSON. The order and the meaning are in messages.ts. */
 import type { Problem, ProblemCode } from '../sync/entry.js';
+import { MAX_HARDWARE_ADDRESSES, isHardwareAddress } from '../util/hardware-address.js';
 import { Fields, badMessage } from './fields.js';
 import { parseManifestId } from './client-message-codec.js';
 import {
@@ -26,6 +27,7 @@ export function parseHostMessage(value: unknown): HostMessage {
         version: fields.string('version', 64),
         name: fields.string('name', 200),
         nowUs: fields.integer('now_us', 0),
+        hardwareAddresses: parseHardwareAddresses(fields),
       };
     case 'refused':
     case 'error':
@@ -92,6 +94,14 @@ export function parseHostMessage(value: unknown): HostMessage {
     default:
       throw badMessage(`unknown message ${JSON.stringify(type)}`);
   }
+}
+
+/** `hardware_addresses` of a greeting or a ping; a host that does not tell them has none. */
+export function parseHardwareAddresses(fields: Fields): string[] {
+  if (!fields.has('hardware_addresses')) return [];
+  const addresses = fields.strings('hardware_addresses', MAX_HARDWARE_ADDRESSES, 17);
+  if (addresses.every(isHardwareAddress)) return addresses;
+  throw badMessage('a hardware address of the wrong form');
 }
 
 function parseRunIds(fields: Fields): string[] {
@@ -168,6 +178,7 @@ export function encodeHostMessage(message: HostMessage): object {
         version: message.version,
         name: message.name,
         now_us: message.nowUs,
+        hardware_addresses: message.hardwareAddresses,
       };
     case 'refused':
     case 'error':

@@ -186,7 +186,15 @@ export interface IgnoredLeftovers {
 }
 
 export type HostMessage =
-  | { type: 'welcome'; protocol: number; version: string; name: string; nowUs: number }
+  | {
+      type: 'welcome';
+      protocol: number;
+      version: string;
+      name: string;
+      nowUs: number;
+      /** Of the interface that the client came in by: what wakes this machine from sleep. */
+      hardwareAddresses: readonly string[];
+    }
   | { type: 'refused'; error: RmtxError }
   | {
       type: 'run_opened';

@@ -14,8 +14,8 @@
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
-import path from 'node:path';
+import { readFileSync } from 'node:fs';
+import { findProgram } from '../util/find-program.js';
 
 const USUAL_DIRECTORIES = '/usr/bin:/bin:/usr/sbin:/sbin:/run/current-system/sw/bin';
 /** As /proc/PID/limits prints it; the value follows. */
@@ -67,6 +67,16 @@ export function noteStart(runId: string): void {
   if (carried !== undefined && carried !== runId) spoiled.add(carried);
 }
 
+/**
+ * The command line that starts something which is of no run, whichever run's mark this process carries at
+ * the moment: it takes the mark off itself before it becomes what is meant.
+ */
+export function unmarkedCommand(command: readonly string[]): readonly string[] {
+  const prlimit = findPrlimit();
+  if (prlimit === undefined || !isKept) return command;
+  return [prlimit, '--locks=unlimited:', '--', ...command];
+}
+
 /** Takes the mark off a process that was started for a run and is not of it. */
 export async function unmark(pid: number): Promise<void> {
   const prlimit = findPrlimit();
@@ -116,19 +126,6 @@ let prlimitFile: string | false | undefined;
 function findPrlimit(): string | undefined {
   prlimitFile ??=
     process.platform === 'linux' &&
-    (`${USUAL_DIRECTORIES}:${process.env['PATH'] ?? ''}`
-      .split(':')
-      .filter((directory) => path.isAbsolute(directory))
-      .map((directory) => path.join(directory, 'prlimit'))
-      .find(isFile) ??
-      false);
+    (findProgram('prlimit', `${USUAL_DIRECTORIES}:${process.env['PATH'] ?? ''}`) ?? false);
   return prlimitFile === false ? undefined : prlimitFile;
-}
-
-function isFile(file: string): boolean {
-  try {
-    return statSync(file).isFile();
-  } catch {
-    return false;
-  }
 }

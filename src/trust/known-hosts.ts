@@ -119,6 +119,23 @@ export function rememberAddress(
   if (records.read(id)?.fingerprint === fingerprint) records.noteSeen(id, address, new Date());
 }
 
+/** Notes what wakes a known host; a visit by a way that has no such address leaves what is known. */
+export function rememberWakeAddresses(
+  directory: string,
+  fingerprint: Fingerprint,
+  addresses: readonly string[],
+): void {
+  if (addresses.length === 0) return;
+  const records = openRecords(directory, {});
+  const id = fingerprintId(fingerprint);
+  if (records.read(id)?.fingerprint === fingerprint) records.noteWakeAddresses(id, addresses);
+}
+
+/** Empty where no visit told any. */
+export function wakeAddressesOf(directory: string, host: KnownHost): string[] {
+  return openRecords(directory, {}).wakeAddresses(host.id);
+}
+
 /** Forgets a host by name, id or fingerprint. Throws UNKNOWN_HOST. */
 export function forgetKnownHost(directory: string, named: string): KnownHost {
   const host = findKnownHost(listKnownHosts(directory), named);

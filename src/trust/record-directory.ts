@@ -9,11 +9,13 @@
  *
  * When a peer was last seen stands in a file beside its record (`ID.seen`): it is written often, by
  * whoever meets the peer, and rewriting the record itself could bring back one that is just being removed.
+ * So do the hardware addresses that wake it (`ID.wake`).
  */
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { isRmtxError, systemErrorCode } from '../errors.js';
 import { fsyncDirectory, writeFileAtomic } from '../util/atomic-file.js';
+import { MAX_HARDWARE_ADDRESSES, isHardwareAddress } from '../util/hardware-address.js';
 import { printable } from '../util/printable.js';
 import { openPrivateDirectory, readPrivateFile } from '../util/private-file.js';
 import { Fields } from './fields.js';
@@ -78,6 +80,7 @@ export class RecordDirectory<T> {
   remove(id: PeerId): void {
     rmSync(this.#recordFile(id), { force: true });
     rmSync(this.#seenFile(id), { force: true });
+    rmSync(this.#wakeFile(id), { force: true });
     fsyncDirectory(this.#directory);
   }
 
@@ -103,6 +106,27 @@ export class RecordDirectory<T> {
     openPrivateDirectory(this.#directory);
     const sighting: Sighting = { at: now.toISOString(), address };
     writeFileAtomic(this.#seenFile(id), JSON.stringify(sighting));
+  }
+
+  /** The hardware addresses that wake the peer; none where nothing, or nothing usable, was noted. */
+  wakeAddresses(id: PeerId): string[] {
+    try {
+      const file = this.#wakeFile(id);
+      const bytes = readPrivateFile(file);
+      if (bytes === undefined) return [];
+      const limits = { maxCount: MAX_HARDWARE_ADDRESSES, maxLength: 17 };
+      return parseJson(bytes, file).texts('addresses', limits).filter(isHardwareAddress);
+    } catch (error) {
+      if (isRmtxError(error)) return [];
+      throw error;
+    }
+  }
+
+  /** Written only where they are others than before. Not waited for on disk. */
+  noteWakeAddresses(id: PeerId, addresses: readonly string[]): void {
+    if (this.wakeAddresses(id).join() === addresses.join()) return;
+    openPrivateDirectory(this.#directory);
+    writeFileAtomic(this.#wakeFile(id), JSON.stringify({ addresses }));
   }
 
   #ids(): PeerId[] {
@@ -131,6 +155,10 @@ export class RecordDirectory<T> {
 
   #recordFile(id: PeerId): string {
     return path.join(this.#directory, `${id}.json`);
+  }
+
+  #wakeFile(id: PeerId): string {
+    return path.join(this.#directory, `${id}.wake`);
   }
 
   #seenFile(id: PeerId): string {

@@ -200,7 +200,13 @@ export class LyingVisit {
   /** Answers the greeting. */
   async greet(lies: object = {}): Promise<void> {
     await this.expect('hello');
-    const welcome = { type: 'welcome', protocol: 1, version: '0.1.0', name: 'liar' } as const;
+    const welcome = {
+      type: 'welcome',
+      protocol: 1,
+      version: '0.1.0',
+      name: 'liar',
+      hardwareAddresses: [],
+    } as const;
     this.sayRaw({ ...encodeHostMessage({ ...welcome, nowUs: Date.now() * 1000 }), ...lies });
   }
 

@@ -25,6 +25,7 @@ export async function run({ flags }: Invocation): Promise<number> {
     stateDirectory: stateDirectoryOf(flags),
     name: flags.text('name') ?? os.hostname(),
     service: flags.has('no-discovery') ? undefined : service,
+    keepsAwake: !flags.has('no-keep-awake'),
     log: flags.has('quiet') ? () => undefined : (line) => say(printable(line)),
   });
   process.stdout.write(`listening on ${host.addresses.join(' and ')}\n`);

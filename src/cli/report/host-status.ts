@@ -33,6 +33,7 @@ export function hostStatusJson(status: HostStatus): object {
       free_bytes: status.disk.freeBytes,
     },
     processes: status.processes,
+    keeps_awake: awakeJson(status.keepsAwake),
     environment: status.environment,
   };
 }
@@ -66,6 +67,7 @@ export function hostStatusText(status: HostStatus, view: StatusView): string {
         'disk',
         `blobs ${formatSize(disk.blobsBytes)}, workspaces ${formatSize(disk.workspacesBytes)}, free ${formatSize(disk.freeBytes)}`,
       ],
+      ...awakeRow(status.keepsAwake),
     ]),
   ];
   if (status.runs.length > 0)
@@ -88,6 +90,21 @@ export function hostStatusText(status: HostStatus, view: StatusView): string {
     parts.push(names.length === 0 ? '' : `environment\n${renderEnvironment(names)}`);
   }
   return parts.filter((part) => part !== '').join('\n');
+}
+
+function awakeJson(awake: HostStatus['keepsAwake']): object | null {
+  if (awake === undefined) return null;
+  return { state: awake.state, scope: awake.scope ?? null, reason: awake.reason ?? null };
+}
+
+function awakeRow(awake: HostStatus['keepsAwake']): (readonly [string, string])[] {
+  if (awake === undefined) return [];
+  const { state, scope, reason } = awake;
+  if (state === 'off') return [['keeps awake', 'no: --no-keep-awake']];
+  if (state === 'cannot') return [['keeps awake', `cannot: ${reason ?? 'unknown'}`]];
+  const when = state === 'held' ? 'yes, a run is active' : 'while a run is active';
+  const limits = scope === 'idle' ? '; only from idling into sleep' : '';
+  return [['keeps awake', `${when}${limits}${reason === undefined ? '' : ` (${reason})`}`]];
 }
 
 function renderEnvironment(entries: readonly (readonly [string, string])[]): string {

@@ -77,7 +77,14 @@ test('every client message survives the wire', () => {
 test('every host message survives the wire', () => {
   const problems = [{ path: 'a' as Problem['path'], code: 'refused', message: 'no' } as const];
   const messages: HostMessage[] = [
-    { type: 'welcome', protocol: 1, version: '1', name: 'box', nowUs: 5 },
+    {
+      type: 'welcome',
+      protocol: 1,
+      version: '1',
+      name: 'box',
+      nowUs: 5,
+      hardwareAddresses: ['3c:7c:3f:01:02:03'],
+    },
     { type: 'run_opened', workspace: '/w', slot: 1, isCold: true, base: null, waiting: [] },
     {
       type: 'run_opened',

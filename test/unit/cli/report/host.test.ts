@@ -17,6 +17,7 @@ const stopped: HostStatus = {
   contexts: 2,
   disk: { blobsBytes: 1000, workspacesBytes: 2_500_000, freeBytes: 3e9 },
   processes: '',
+  keepsAwake: undefined,
   environment: {},
 };
 
@@ -38,6 +39,7 @@ const running: HostStatus = {
     },
   ],
   processes: 'cgroup',
+  keepsAwake: { state: 'ready', scope: undefined, reason: undefined },
   environment: { PATH: '/bin', HOME: '/h' },
 };
 
@@ -65,16 +67,17 @@ disk      blobs 1kB, workspaces 2.5MB, free 3GB
 test('the status of a running host lists its runs, and with -v what commands start with', () => {
   assert.equal(
     hostStatusText(running, { ...view, extent: 'all' }),
-    `running   yes, for 2h
-pid       42
-address   192.168.1.42:33221 [fd00::1]:33221
-name      desk
-identity  sha256:ab
-version   1.0.0
-clients   1
-contexts  2
-runs      1
-disk      blobs 1kB, workspaces 2.5MB, free 3GB
+    `running      yes, for 2h
+pid          42
+address      192.168.1.42:33221 [fd00::1]:33221
+name         desk
+identity     sha256:ab
+version      1.0.0
+clients      1
+contexts     2
+runs         1
+disk         blobs 1kB, workspaces 2.5MB, free 3GB
+keeps awake  while a run is active
 
 RUN  CLIENT     STATE    AGE  COMMAND   CONTEXT
 r1   me@laptop  running  1m   make all  x1
@@ -113,8 +116,23 @@ test('the status in JSON has stable keys', () => {
     contexts: 2,
     disk: { blobs_bytes: 1000, workspaces_bytes: 2_500_000, free_bytes: 3e9 },
     processes: 'cgroup',
+    keeps_awake: { state: 'ready', scope: null, reason: null },
     environment: { PATH: '/bin', HOME: '/h' },
   });
+});
+
+test('whether the machine is kept awake is said with the reason where it is not', () => {
+  const row = (keepsAwake: HostStatus['keepsAwake']): string =>
+    /^keeps awake  (.*)$/m.exec(hostStatusText({ ...running, keepsAwake }, view))?.[1] ?? '';
+  const reason = 'Access denied';
+  assert.equal(row({ state: 'off', scope: undefined, reason: undefined }), 'no: --no-keep-awake');
+  assert.equal(row({ state: 'held', scope: 'all', reason: undefined }), 'yes, a run is active');
+  assert.equal(
+    row({ state: 'ready', scope: 'idle', reason }),
+    'while a run is active; only from idling into sleep (Access denied)',
+  );
+  assert.equal(row({ state: 'cannot', scope: undefined, reason }), 'cannot: Access denied');
+  assert.equal(row(undefined), '');
 });
 
 test('the first start shows the code and what to type elsewhere', () => {
