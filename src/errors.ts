@@ -72,6 +72,9 @@ const families = {
   ERR_RMTX_HOST_NOT_RUNNING: 'state',
   ERR_RMTX_CANNOT_LISTEN: 'state',
   ERR_RMTX_WAKE_ADDRESS_UNKNOWN: 'state',
+  ERR_RMTX_AUTOSTART_UNAVAILABLE: 'state',
+  ERR_RMTX_AUTOSTART_NOT_OURS: 'state',
+  ERR_RMTX_AUTOSTART_FAILED: 'state',
   ERR_RMTX_HOST_FAILED: 'state',
   ERR_RMTX_INTERRUPTED: 'state',
 } as const satisfies Record<string, ErrorFamily>;

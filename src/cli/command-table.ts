@@ -11,6 +11,7 @@ import {
   json,
   pairing,
   quiet,
+  serving,
   stateDir,
   target,
   verbose,
@@ -58,6 +59,8 @@ export type ModuleName =
   | 'help'
   | 'host'
   | 'host-clients'
+  | 'host-install'
+  | 'host-logs'
   | 'host-pair-code'
   | 'host-status'
   | 'hosts'
@@ -257,21 +260,7 @@ export const commandTable: readonly CommandSpec[] = [
     module: 'host',
     summary: "Serve this machine's cores to paired clients, in the foreground",
     ...none,
-    flags: [
-      {
-        name: 'listen',
-        value: 'ADDR',
-        summary: 'Where to listen (default :33221 on IPv4 and IPv6; port 0 picks one)',
-      },
-      stateDir,
-      { name: 'name', value: 'NAME', summary: "What clients see (default: this machine's name)" },
-      { name: 'service', value: 'NAME', summary: 'The service name to announce (default rmtx)' },
-      { name: 'no-discovery', summary: 'Announce nothing on the network' },
-      { name: 'no-keep-awake', summary: 'Let this machine sleep while a run is active' },
-      verbose,
-      quiet,
-      help,
-    ],
+    flags: [...serving, verbose, quiet, help],
     details: [
       'Prints `listening on ADDR` when it accepts connections. SIGTERM or Ctrl-C stops it, a second',
       'Ctrl-C at once. Anyone who is paired can run anything as this user.',
@@ -330,6 +319,46 @@ export const commandTable: readonly CommandSpec[] = [
     summary: 'Show whether the host runs here, its address, runs and disk use',
     ...none,
     flags: [stateDir, ...common],
+  },
+  {
+    name: 'host install',
+    module: 'host-install',
+    summary: 'Have the system start the host by itself, as this user',
+    ...none,
+    flags: [
+      ...serving,
+      { name: 'no-start', summary: 'Do not start it now' },
+      { name: 'linger', summary: 'Also while you are not logged in (Linux); never asks' },
+      { name: 'no-linger', summary: 'Only while you are logged in; never asks' },
+      { name: 'force', summary: 'Replace a file of that name that rmtx did not write' },
+      { name: 'as-root', summary: 'Install it for root, if that is who you are' },
+      { name: 'dry-run', summary: 'Print what would be written and run, and do nothing' },
+      ...common,
+    ],
+    details: [
+      'Linux: a unit of your own systemd, rmtx-host.service. macOS: a launch agent. Windows: a task at log',
+      'on. It says what to type for the firewall and never changes it. Installed again, it takes the flags',
+      'that are given then.',
+    ],
+    examples: ['rmtx host install', 'rmtx host install --name box --dry-run'],
+  },
+  {
+    name: 'host uninstall',
+    module: 'host-install',
+    summary: 'Stop the installed host and have the system forget it; its state stays',
+    ...none,
+    flags: [stateDir, ...common],
+  },
+  {
+    name: 'host logs',
+    module: 'host-logs',
+    summary: 'Show what the installed host logged',
+    ...none,
+    flags: [
+      { name: 'follow', short: 'f', summary: 'Go on with what it logs from now on' },
+      { name: 'lines', short: 'n', value: 'N', summary: 'So many of the last lines (default 100)' },
+      ...common,
+    ],
   },
   {
     name: 'version',

@@ -20,6 +20,8 @@ const modules: Readonly<Record<ModuleName, () => Promise<CommandModule>>> = {
   help: () => import('./commands/help.js'),
   host: () => import('./commands/host.js'),
   'host-clients': () => import('./commands/host-clients.js'),
+  'host-install': () => import('./commands/host-install.js'),
+  'host-logs': () => import('./commands/host-logs.js'),
   'host-pair-code': () => import('./commands/host-pair-code.js'),
   'host-status': () => import('./commands/host-status.js'),
   hosts: () => import('./commands/hosts.js'),

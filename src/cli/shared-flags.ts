@@ -33,6 +33,19 @@ export const stateDir: FlagSpec = {
   value: 'DIR',
   summary: 'Where the host keeps its state (also RMTX_STATE_DIR)',
 };
+/** How a host serves, whoever starts it. */
+export const serving: readonly FlagSpec[] = [
+  {
+    name: 'listen',
+    value: 'ADDR',
+    summary: 'Where to listen (default :33221 on IPv4 and IPv6; port 0 picks one)',
+  },
+  stateDir,
+  { name: 'name', value: 'NAME', summary: "What clients see (default: this machine's name)" },
+  { name: 'service', value: 'NAME', summary: 'The service name to announce (default rmtx)' },
+  { name: 'no-discovery', summary: 'Announce nothing on the network' },
+  { name: 'no-keep-awake', summary: 'Let this machine sleep while a run is active' },
+];
 export const pairing: readonly FlagSpec[] = [
   {
     name: 'host',

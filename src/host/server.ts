@@ -14,7 +14,7 @@ import { PeerConnection } from '../protocol/connection.js';
 import { ALPN_CONTROL, ALPN_PAIRING, ALPN_RUN } from '../protocol/messages.js';
 import { captureBaseEnvironment } from '../runtime/base-environment.js';
 import { TLS_CIPHERS } from '../transport/secure-stream.js';
-import { formatAddress, parseAddress } from '../transport/address.js';
+import { formatAddress } from '../transport/address.js';
 import { fingerprintOfCertificate } from '../trust/fingerprint.js';
 import { loadOrCreateIdentity } from '../trust/identity.js';
 import type { Identity } from '../trust/identity.js';
@@ -28,6 +28,7 @@ import { Contexts } from './contexts.js';
 import { clientRoutes } from './control-api.js';
 import { ControlSocket } from './control-socket.js';
 import { collectOldBlobs } from './garbage.js';
+import { listenAddress } from './listen-address.js';
 import { PairingService } from './pairing-service.js';
 import { describeFailure, errorBody, respond, serveRoutes } from './routes.js';
 import { Runs } from './runs.js';
@@ -360,13 +361,6 @@ function tooManyConnections(): RmtxError {
     `this client has ${MAX_CONNECTIONS_PER_CLIENT} connections to the host already`,
     { hint: 'wait for some of its runs to end' },
   );
-}
-
-/** `:PORT` without a host means every address, IPv4 and IPv6. */
-function listenAddress(where: string): { host: string | undefined; port: number } {
-  const [, portText] = /^:(\d{1,5})$/.exec(where) ?? [];
-  const port = Number(portText);
-  return port <= 65_535 ? { host: undefined, port } : parseAddress(where);
 }
 
 const LISTEN_FAILURES: Readonly<Record<string, string>> = {

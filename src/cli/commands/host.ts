@@ -4,12 +4,10 @@ import { startHost } from '../../host/server.js';
 import { localAddresses } from '../../util/local-addresses.js';
 import { printable } from '../../util/printable.js';
 import type { Invocation } from '../arguments.js';
-import { DEFAULT_PAIRING_TTL_MS, stateDirectoryOf } from '../host-settings.js';
+import { DEFAULT_LISTEN, DEFAULT_PAIRING_TTL_MS, stateDirectoryOf } from '../host-settings.js';
 import { EXIT_INTERRUPTED } from '../exit-code.js';
 import { dialableAddresses, firstPairingLines } from '../report/host-text.js';
 import { serviceOf } from '../service-flag.js';
-
-const DEFAULT_LISTEN = ':33221';
 
 /** Serves until it is told to stop. stdout gets the one line that says where; logs go to stderr. */
 export async function run({ flags }: Invocation): Promise<number> {

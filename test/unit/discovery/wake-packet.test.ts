@@ -64,7 +64,7 @@ test('the loopback is not woken, and a network that is gone costs nothing', asyn
       name: 'gone0',
       isLoopback: false,
       ipv4: [{ address: '198.51.100.7', cidr: '198.51.100.7/24', broadcast: '198.51.100.255' }],
-      zone: 'gone0',
+      zone: undefined,
       ipv6: [],
     },
   ];
