@@ -88,13 +88,14 @@ export async function wakeHost(
   }, SEND_AGAIN_MS);
   let lastError: unknown;
   try {
-    while (!over.signal.aborted) {
+    for (;;) {
       try {
         const address = await answeringAddress(host, options.target, over.signal);
         return { address, waitedMs: Math.round(performance.now() - startedAt), packets };
       } catch (error) {
         if (!mayPass(error)) throw error;
-        if (!over.signal.aborted) lastError = error;
+        if (over.signal.aborted) break;
+        lastError = error;
       }
       await orAborted(delay(DIAL_PAUSE_MS), over.signal);
     }

@@ -65,16 +65,13 @@ export async function inhibitSleep(
 
 /** Best first; a text says why there are none. */
 function attemptsHere(): readonly Attempt[] | string {
-  switch (process.platform) {
-    case 'linux':
-      return systemdAttempts();
-    case 'darwin':
-      return [{ scope: 'idle', file: '/usr/bin/caffeinate', args: ['-i', '/bin/cat'] }];
-    case 'win32':
-      return [{ scope: 'idle', file: 'powershell.exe', args: powershellArguments() }];
-    default:
-      return `rmtx does not know how on ${process.platform}`;
-  }
+  const { platform } = process;
+  if (platform === 'linux') return systemdAttempts();
+  if (platform === 'darwin')
+    return [{ scope: 'idle', file: '/usr/bin/caffeinate', args: ['-i', '/bin/cat'] }];
+  if (platform === 'win32')
+    return [{ scope: 'idle', file: 'powershell.exe', args: powershellArguments() }];
+  return `rmtx does not know how on ${platform}`;
 }
 
 /** polkit lets a user who is not at the machine (ssh, a service) hold off only what comes of idleness. */

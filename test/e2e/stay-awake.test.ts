@@ -76,7 +76,14 @@ function awakeIs(host: RigHost, state: string): Promise<Awake> {
 
 function descriptorsOf(pid: number): string[] {
   const directory = `/proc/${pid}/fd`;
-  return readdirSync(directory).map((fd) => readlinkSync(path.join(directory, fd)));
+  return readdirSync(directory).flatMap((fd) => {
+    try {
+      return [readlinkSync(path.join(directory, fd))];
+    } catch {
+      // Closed since.
+      return [];
+    }
+  });
 }
 
 function isGone(pid: number): true | undefined {

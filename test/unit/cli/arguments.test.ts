@@ -45,7 +45,10 @@ test('an unknown command fails and names the closest', () => {
     refusal('host', 'clients', 'revok', 'x').hint,
     'did you mean rmtx host clients revoke?',
   );
-  assert.equal(refusal('host', 'what').hint, 'one of: pair-code, clients, status');
+  assert.equal(
+    refusal('host', 'what').hint,
+    'one of: pair-code, clients, status, install, uninstall, logs',
+  );
   assert.match(refusal('make', '-j').hint ?? '', /rmtx exec -- CMD/);
   assert.equal(refusal('cache').code, 'ERR_RMTX_MISSING_COMMAND');
   assert.equal(refusal('\u001b[31mx').message, 'unknown command rmtx \\x1b[31mx');
