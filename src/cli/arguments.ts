@@ -121,7 +121,10 @@ function findCommandIn(argv: readonly string[]): { command: CommandSpec; rest: r
 function unknownCommand(group: string, word: string): RmtxError {
   const prefix = group === '' ? '' : `${group} `;
   const words = nextWords(group);
-  const meant = closest(word, words);
+  const near = closest(word, words);
+  // Whoever forgot `exec --` typed a program's name, and `make` is not a slip for `wake`.
+  const isChance = group === '' && near?.[0] !== word[0];
+  const meant = isChance ? undefined : near;
   const alternatives =
     group === ''
       ? `rmtx help lists the commands; to run a program on the host: rmtx exec -- CMD`
