@@ -3,9 +3,11 @@ import type { ManifestId } from '../sync/entry.js';
 import { Fields, badMessage } from './fields.js';
 import {
   ATTACH_MODES,
+  CHANNEL,
   CONTEXT_KEY_PATTERN,
   FORWARDED_SIGNALS,
   MANIFEST_ID_PATTERN,
+  MAX_FORWARDED,
   MAX_PULLED_PATHS,
   MAX_ROUNDS,
   RUN_ID_PATTERN,
@@ -74,6 +76,14 @@ export function parseClientMessage(value: unknown): ClientMessage {
       return { type, name: fields.oneOf('name', FORWARDED_SIGNALS) };
     case 'resize':
       return { type, ...parseSize(fields) };
+    case 'forward_open':
+      return {
+        type,
+        channel: parseForwardChannel(fields),
+        port: fields.integer('port', 1, 65_535),
+      };
+    case 'forward_broken':
+      return { type, channel: parseForwardChannel(fields) };
     case 'stop':
       return { type, isForced: fields.boolean('is_forced') };
     case 'applied':
@@ -150,6 +160,8 @@ export function encodeClientMessage(message: ClientMessage): object {
       };
     case 'signal':
     case 'resize':
+    case 'forward_open':
+    case 'forward_broken':
       return message;
     case 'stop':
       return { type: message.type, is_forced: message.isForced };
@@ -157,6 +169,11 @@ export function encodeClientMessage(message: ClientMessage): object {
     case 'discard':
       return { type: message.type };
   }
+}
+
+export function parseForwardChannel(fields: Fields): number {
+  const { firstForwarded } = CHANNEL;
+  return fields.integer('channel', firstForwarded, firstForwarded + MAX_FORWARDED - 1);
 }
 
 export function parseManifestId(fields: Fields, name: string): ManifestId {

@@ -14,6 +14,7 @@ import { RmtxError, isRmtxError, systemErrorCode } from '../errors.js';
 import { createDeferred } from '../util/deferred.js';
 import type { Deferred } from '../util/deferred.js';
 import {
+  FIRST_REUSED_CHANNEL,
   FrameDecoder,
   MAX_CHANNEL,
   MAX_MESSAGE_BYTES,
@@ -30,6 +31,12 @@ import { SendChannel } from './send-channel.js';
 
 export type { ReceiveChannel, ReceiveChannelOptions } from './receive-channel.js';
 export type { SendChannel } from './send-channel.js';
+
+/** Both directions of one number. */
+export interface ChannelPair {
+  readonly sender: SendChannel;
+  readonly receiver: ReceiveChannel;
+}
 
 export interface PeerConnectionOptions {
   readonly heartbeatIntervalMs?: number;
@@ -147,7 +154,7 @@ export class PeerConnection {
     }
   }
 
-  /** Opens this side's sending end. Each number may be opened once for each direction. */
+  /** Opens this side's sending end. Each number may be opened once for each direction, until {@link release}. */
   openSend(channel: number): SendChannel {
     this.#checkNumber(channel, this.#senders);
     const sender = new SendChannel(channel, this.#writer);
@@ -171,6 +178,25 @@ export class PeerConnection {
     if (this.#earlyEnds.delete(channel)) receiver.finish();
     if (this.#isOver()) receiver.fail(this.#failure());
     return receiver;
+  }
+
+  /** Opens both directions; nothing of the peer's may have come for the number before. */
+  openPair(channel: number, options: ReceiveChannelOptions = {}): ChannelPair {
+    return { sender: this.openSend(channel), receiver: this.openReceive(channel, options) };
+  }
+
+  /**
+   * Lets a number go that has ended in both directions, so that it can be opened again: not before the peer
+   * has let it go, too, which the owners of the channels have to tell each other.
+   */
+  release(channel: number): void {
+    const hasEnded =
+      this.#senders.get(channel)?.hasEnded === true &&
+      this.#receivers.get(channel)?.hasEnded === true;
+    if (!hasEnded || channel < FIRST_REUSED_CHANNEL)
+      throw new Error(`Internal error: channel ${channel} cannot be released`);
+    this.#senders.delete(channel);
+    this.#receivers.delete(channel);
   }
 
   /**
@@ -253,21 +279,23 @@ export class PeerConnection {
   #onCredit(channel: number, byteCount: number): void {
     const sender = this.#senders.get(channel);
     if (sender !== undefined) sender.addCredit(byteCount);
-    else this.#earlyCredit.set(channel, (this.#earlyCredit.get(channel) ?? 0) + byteCount);
+    else if (!isReused(channel))
+      this.#earlyCredit.set(channel, (this.#earlyCredit.get(channel) ?? 0) + byteCount);
   }
 
   #onEnd(channel: number): void {
     const receiver = this.#receivers.get(channel);
     if (receiver?.hasEnded === true || this.#earlyEnds.has(channel))
       throw badPeer(`channel ${channel} ended twice`);
-    if (receiver === undefined) this.#earlyEnds.add(channel);
-    else receiver.finish();
+    if (receiver !== undefined) receiver.finish();
+    else if (isReused(channel)) throw badPeer(`the end of channel ${channel}, which is not open`);
+    else this.#earlyEnds.add(channel);
   }
 
   #onCancel(channel: number): void {
     const sender = this.#senders.get(channel);
-    if (sender === undefined) this.#earlyCancels.add(channel);
-    else sender.acceptCancel();
+    if (sender !== undefined) sender.acceptCancel();
+    else if (!isReused(channel)) this.#earlyCancels.add(channel);
   }
 
   #sendHeartbeat(): void {
@@ -330,6 +358,14 @@ export class PeerConnection {
     if (!Number.isInteger(channel) || channel < 0 || channel > MAX_CHANNEL || open.has(channel))
       throw new Error(`Internal error: channel ${channel} cannot be opened`);
   }
+}
+
+/**
+ * What a receiver says of such a channel that is not open is late, never early: its sender ended it before it
+ * heard this, and whoever opens the channel again begins with a message.
+ */
+function isReused(channel: number): boolean {
+  return channel >= FIRST_REUSED_CHANNEL;
 }
 
 function parseMessage(payload: Buffer): object {

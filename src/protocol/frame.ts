@@ -18,6 +18,8 @@ export const FRAME_HEARTBEAT = 6;
 export const MAX_MESSAGE_BYTES = 256 * 1024;
 export const MAX_DATA_BYTES = 1024 * 1024;
 export const MAX_CHANNEL = 0xffff;
+/** Numbers from here on are used again and again in one connection, those below once. */
+export const FIRST_REUSED_CHANNEL = 1024;
 
 const LENGTH_BYTES = 4;
 const HEAD_BYTES = LENGTH_BYTES + 1;

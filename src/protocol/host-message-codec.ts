@@ -2,8 +2,9 @@
 import type { Problem, ProblemCode } from '../sync/entry.js';
 import { MAX_HARDWARE_ADDRESSES, isHardwareAddress } from '../util/hardware-address.js';
 import { Fields, badMessage } from './fields.js';
-import { parseManifestId } from './client-message-codec.js';
+import { parseForwardChannel, parseManifestId } from './client-message-codec.js';
 import {
+  FORWARD_FAILURES,
   MAX_PROBLEMS,
   MAX_PULLED_PATHS,
   MAX_ROUNDS,
@@ -86,6 +87,14 @@ export function parseHostMessage(value: unknown): HostMessage {
         missing: fields.strings('missing', MAX_PULLED_PATHS, 8192),
         problems: fields.objects('problems', MAX_PROBLEMS).map(parseProblem),
       };
+    case 'forward_broken':
+      return {
+        type,
+        channel: parseForwardChannel(fields),
+        failure: fields.oneOf('failure', FORWARD_FAILURES),
+      };
+    case 'forward_over':
+      return { type, channel: parseForwardChannel(fields) };
     case 'notice':
       return { type, code: fields.string('code', 64), message: fields.string('message', 1024) };
     case 'started':
@@ -228,6 +237,8 @@ export function encodeHostMessage(message: HostMessage): object {
       };
     case 'blobs_wanted':
     case 'pulled':
+    case 'forward_broken':
+    case 'forward_over':
     case 'notice':
     case 'started':
     case 'acknowledged':

@@ -33,12 +33,21 @@
  * `pull` in that place is for files out of a workspace: `pulled` answers it, then come the channels that
  * follow a `change_set`, and the client leaves.
  *
+ * A port of the run's is reached through the client (a forward) while the run goes on. Only the client opens
+ * anything, on a number of its choice, and whatever comes of it, the host ends it:
+ *
+ *   forward_open                 ───────────►      (dials its own loopback)
+ *   channel of that number       ◄──────────►      both directions, each ended by itself
+ *   forward_broken               ◄──────────►      from the side whose socket broke, before its end
+ *                                ◄───────────      forward_over: the number is free again
+ *
  * `error` may come from the host at any time and ends the run's preparation; `notice` never ends
  * anything. Nothing that grows with the project is in a message: it travels on a channel, in records of
  * sync/change-codec.ts and protocol/blob-records.ts. Wire names are snake_case and live here only.
  */
 import type { ManifestId, Problem } from '../sync/entry.js';
 import type { RmtxError } from '../errors.js';
+import { FIRST_REUSED_CHANNEL } from './frame.js';
 
 /** ALPN names: one port, three languages. */
 export const ALPN_RUN = 'rmtx/1';
@@ -59,7 +68,25 @@ export const CHANNEL = {
   resultBlobs: 7,
   /** First of three consecutive numbers (manifest, requests, blobs) for each upload round. */
   firstRound: 16,
+  /** First of {@link MAX_FORWARDED} numbers, each for one connection to a forwarded port at a time. */
+  firstForwarded: FIRST_REUSED_CHANNEL,
 } as const;
+
+/** Connections to forwarded ports of one run at a time; a browser opens six to a place. */
+export const MAX_FORWARDED = 256;
+
+/** What each receiver of a forwarded connection lets the other have on its way, when so many are open. */
+export function forwardWindowBytes(openCount: number): number {
+  // A few are as fast as anything else; 256 that nobody reads hold 46 MiB and not 256.
+  return openCount < 16 ? 1024 * 1024 : 128 * 1024;
+}
+
+/**
+ * Why the host cannot carry a forwarded connection (further). `refused`: nothing listens at the port.
+ * `failed`: it could not be dialled. `broken`: it broke. `run-over`: the run has no ports any more.
+ */
+export const FORWARD_FAILURES = ['refused', 'failed', 'broken', 'run-over'] as const;
+export type ForwardFailure = (typeof FORWARD_FAILURES)[number];
 
 /** A file that changes all the time is snapshotted in the second round, so more are never needed. */
 export const MAX_ROUNDS = 8;
@@ -176,6 +203,8 @@ export type ClientMessage =
   | { type: 'stop'; isForced: boolean }
   | { type: 'signal'; name: ForwardedSignal }
   | ({ type: 'resize' } & TerminalSize)
+  | { type: 'forward_open'; channel: number; port: number }
+  | { type: 'forward_broken'; channel: number }
   | { type: 'applied' }
   | { type: 'discard' };
 
@@ -249,6 +278,8 @@ export type HostMessage =
       missing: readonly string[];
       problems: readonly Problem[];
     }
+  | { type: 'forward_broken'; channel: number; failure: ForwardFailure }
+  | { type: 'forward_over'; channel: number }
   | { type: 'notice'; code: string; message: string }
   | { type: 'error'; error: RmtxError };
 

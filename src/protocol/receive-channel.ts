@@ -42,6 +42,7 @@ export class ReceiveChannel implements AsyncIterable<Buffer> {
   #hasEnded = false;
   #failure: Error | undefined;
   #changed: Deferred<undefined> | undefined;
+  readonly #ended: Deferred<undefined> = createDeferred();
   #pump: Pump | undefined;
 
   constructor(number: number, hooks: ReceiveChannelHooks, options: ReceiveChannelOptions = {}) {
@@ -110,6 +111,7 @@ export class ReceiveChannel implements AsyncIterable<Buffer> {
   /** @internal The sender is done. */
   finish(): void {
     this.#hasEnded = true;
+    this.#ended.resolve(undefined);
     this.#wake();
   }
 
@@ -122,6 +124,14 @@ export class ReceiveChannel implements AsyncIterable<Buffer> {
 
   get hasEnded(): boolean {
     return this.#hasEnded;
+  }
+
+  /**
+   * Resolves when the sender's end has come, after a {@link cancel}, too; pieces may still wait to be read.
+   * Stays open when the connection ends before that.
+   */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
   }
 
   /**

@@ -16,6 +16,7 @@ export class SendChannel {
   readonly number: number;
   readonly #writer: FrameWriter;
   readonly #cancelled: Deferred<undefined> = createDeferred();
+  readonly #ended: Deferred<undefined> = createDeferred();
   #first: QueuedWrite | undefined;
   #last: QueuedWrite | undefined;
   /** Written to the stream, but not yet taken by it: rejected when the connection goes. */
@@ -39,6 +40,15 @@ export class SendChannel {
 
   get isCancelled(): boolean {
     return this.#isCancelled;
+  }
+
+  /** Resolves when the receiver has been told the end. Stays open when the connection ends before that. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
   /**
@@ -67,6 +77,14 @@ export class SendChannel {
     this.#pump();
   }
 
+  /** Ends the channel at once: what is queued is dropped, and what is written from here on. */
+  abandon(): void {
+    if (this.#isCancelled || this.#hasEnded) return;
+    this.#isCancelled = true;
+    for (const { taken } of this.#takeQueue()) taken.resolve(undefined);
+    this.#sendEnd();
+  }
+
   /** @internal The receiver allows this many bytes more. */
   addCredit(byteCount: number): void {
     this.#credit += byteCount;
@@ -76,9 +94,7 @@ export class SendChannel {
   /** @internal The receiver wants no more: what is queued is dropped and the channel ends. */
   acceptCancel(): void {
     if (this.#isCancelled || this.#hasEnded) return;
-    this.#isCancelled = true;
-    for (const { taken } of this.#takeQueue()) taken.resolve(undefined);
-    this.#sendEnd();
+    this.abandon();
     this.#cancelled.resolve(undefined);
   }
 
@@ -153,5 +169,6 @@ export class SendChannel {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#writer.frame(encodeEnd(this.number));
+    this.#ended.resolve(undefined);
   }
 }

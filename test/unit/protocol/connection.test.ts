@@ -464,3 +464,51 @@ test('notices a stream that was destroyed before it was handed over', async () =
   await once(pair.left, 'close');
   assert.equal((await new PeerConnection(pair.left).closed).reason, 'lost');
 });
+
+test('a number that both sides have let go carries another pair of streams, whatever of the first comes late', async () => {
+  await using pair = await peers();
+  const { left, right } = pair;
+  for (let round = 0; round < 3; round++) {
+    const near = left.openPair(2000, { windowBytes: 1000 });
+    const far = right.openPair(2000, { windowBytes: 1000 });
+    const bytes = Buffer.alloc(50_000, round);
+    void near.sender.write(bytes).then(() => near.sender.end());
+    void far.sender.write(bytes).then(() => far.sender.end());
+    assert.throws(() => left.release(2000), /Internal error/);
+    if (round === 1) far.receiver.cancel();
+    else assert.ok((await readAll(far.receiver)).equals(bytes));
+    assert.ok((await readAll(near.receiver)).equals(bytes));
+    await Promise.all([near, far].flatMap((end) => [end.sender.ended, end.receiver.ended]));
+    left.release(2000);
+    right.release(2000);
+    await roundTrip(left, right);
+  }
+  assert.throws(() => left.openSend(70_000), /Internal error/);
+});
+
+test('a number that is used again is never opened by the peer', async () => {
+  for (const frame of [
+    encodeEnd(2000),
+    Buffer.concat([encodeDataHead(2000, 1), Buffer.alloc(1)]),
+  ]) {
+    const pair = await socketPair();
+    const connection = new PeerConnection(pair.right);
+    // What a receiver says can only be late.
+    pair.left.write(encodeCredit(2000, 5));
+    pair.left.write(frame);
+    const { reason } = await connection.closed;
+    assert.equal(reason, 'protocol-error');
+    await pair[Symbol.asyncDispose]();
+  }
+  await using pair = await peers();
+  pair.right.openReceive(2000, { windowBytes: 100 });
+  await roundTrip(pair.right, pair.left);
+  const sender = pair.left.openSend(2000);
+  let isTaken = false;
+  void sender.write(Buffer.alloc(1)).then(
+    () => (isTaken = true),
+    () => undefined,
+  );
+  await roundTrip(pair.left, pair.right);
+  assert.equal(isTaken, false, 'credit from before the number was opened counts for nothing');
+});

@@ -66,6 +66,8 @@ test('every client message survives the wire', () => {
     { type: 'pull', runId: 'r0123456789abcdef', contextKey: 'ab'.repeat(16), paths: [] },
     { type: 'signal', name: 'SIGUSR1' },
     { type: 'resize', columns: 132, rows: 50 },
+    { type: 'forward_open', channel: 1024, port: 3000 },
+    { type: 'forward_broken', channel: 1279 },
     { type: 'stop', isForced: true },
     { type: 'applied' },
     { type: 'discard' },
@@ -133,10 +135,49 @@ test('every host message survives the wire', () => {
     { type: 'change_set', manifestId, changes: 0, bytes: 0, ignored: undefined, problems: [] },
     { type: 'acknowledged' },
     { type: 'pulled', changes: 1, bytes: 2, missing: ['x'], problems },
+    { type: 'forward_broken', channel: 1024, failure: 'refused' },
+    { type: 'forward_over', channel: 1279 },
     { type: 'notice', code: 'x', message: 'y' },
   ];
   for (const message of messages)
     assert.deepEqual(parseHostMessage(throughJson(encodeHostMessage(message))), message);
+});
+
+test('a forwarded connection has a number of its range and a port that there is', () => {
+  const anything = fc.oneof(
+    fc.nat(70_000),
+    fc.constantFrom(-1, 0, 1023, 1279, 1280, 0.5),
+    fc.anything(),
+  );
+  fc.assert(
+    fc.property(anything, anything, (channel, port) => {
+      const isNumber =
+        Number.isInteger(channel) && Number(channel) >= 1024 && Number(channel) < 1280;
+      const isPort = Number.isInteger(port) && Number(port) >= 1 && Number(port) <= 65_535;
+      const isTaken = (parse: () => unknown): boolean => {
+        try {
+          parse();
+          return true;
+        } catch (error) {
+          assert.ok(isRmtxError(error) && error.code === 'ERR_RMTX_BAD_MESSAGE', String(error));
+          return false;
+        }
+      };
+      const open = { type: 'forward_open', channel, port };
+      assert.equal(
+        isTaken(() => parseClientMessage(open)),
+        isNumber && isPort,
+      );
+      assert.equal(
+        isTaken(() => parseClientMessage({ ...open, type: 'forward_broken' })),
+        isNumber,
+      );
+      assert.equal(
+        isTaken(() => parseHostMessage({ ...open, type: 'forward_over' })),
+        isNumber,
+      );
+    }),
+  );
 });
 
 test('every error code keeps its code, message and hint on the wire', () => {
@@ -170,6 +211,9 @@ test('anything else is refused with BAD_MESSAGE and nothing worse', () => {
         'exited',
         'change_set',
         'welcome',
+        'forward_open',
+        'forward_broken',
+        'forward_over',
         'nonsense',
       ),
       protocol_min: fc.anything(),
