@@ -1,6 +1,6 @@
 /** The commands that start runs and deal with them. */
 import type { CommandSpec } from './command-table.js';
-import { common, runOperand, target } from './shared-flags.js';
+import { common, forward, runOperand, target } from './shared-flags.js';
 
 export const runCommands: readonly CommandSpec[] = [
   {
@@ -37,6 +37,7 @@ export const runCommands: readonly CommandSpec[] = [
         kind: 'duration',
         summary: 'End the command when nobody has been connected to it for this time',
       },
+      forward,
       { name: 'no-stdin', short: 'n', summary: 'Give the command no stdin' },
       {
         name: 'tty',
@@ -60,11 +61,14 @@ export const runCommands: readonly CommandSpec[] = [
       'Flags end at -- or at the first word that is no flag.',
       'A connection that is lost is made again, and the run goes on meanwhile. What is given up after',
       'an hour, or left with --detach, can be come back to with `rmtx attach`.',
+      'With -L 3000 what listens on port 3000 of the host, on its loopback, is at 127.0.0.1:3000 here while',
+      'the run lasts; where that port is taken, at the next free one. -L 0:3000 takes any.',
     ],
     examples: [
       'rmtx exec -- make -j',
       'rmtx exec --detach -- make -j all',
       'rmtx exec --timeout 15m npm test',
+      'rmtx exec -L 3000 -- npm run dev',
       "rmtx exec -- sh -c 'cargo build && cargo test'",
     ],
   },
@@ -110,6 +114,7 @@ export const runCommands: readonly CommandSpec[] = [
     maxOperands: 1,
     flags: [
       { name: 'no-sync-back', summary: 'Leave what the command changed on the host' },
+      forward,
       ...target,
       ...common,
     ],

@@ -28,6 +28,13 @@ export const discoveryTimeout: FlagSpec = {
   summary: 'Look so long for a host that has moved (default 750ms; 0s: not at all)',
 };
 export const target = [host, config, discoveryTimeout];
+export const forward: FlagSpec = {
+  name: 'forward',
+  short: 'L',
+  value: '[LOCAL:]PORT',
+  isList: true,
+  summary: "Reach the run's PORT on 127.0.0.1 here, as LOCAL; repeatable",
+};
 export const stateDir: FlagSpec = {
   name: 'state-dir',
   value: 'DIR',

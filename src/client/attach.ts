@@ -7,6 +7,7 @@ import { AnchoredRoot } from '../util/safe-path.js';
 import { printable } from '../util/printable.js';
 import { choiceOptions } from './control.js';
 import type { HostTarget } from './control.js';
+import type { ForwardRequest, Forwards } from './forwards.js';
 import { chooseHostOfRun } from './host-choice.js';
 import { HostLink, RECONNECT_LIMIT_MS } from './host-link.js';
 import { HostedRun, handlersFor } from './hosted-run.js';
@@ -29,6 +30,8 @@ export interface AttachOptions {
   readonly runId: string;
   /** False: what the command changed stays on the host. */
   readonly hasSyncBack: boolean;
+  /** Ports of the run that are to be reached here while it lasts. */
+  readonly forwards: readonly ForwardRequest[];
 }
 
 /**
@@ -63,6 +66,7 @@ class AttachedRun implements Disposable {
   /** Absent where the run was started by somebody else, or settled here already. */
   readonly #ticket: RunTicket | undefined;
   readonly #link: HostLink;
+  #forwards: Forwards | undefined;
   #phase: RunPhase = 'opening';
 
   constructor(options: AttachOptions, around: Surroundings) {
@@ -79,10 +83,12 @@ class AttachedRun implements Disposable {
       offsets: this.#ticket?.offsets ?? { stdout: 0, stderr: 0 },
       onHandedOver: (offsets) => this.#ticket?.handedOver(offsets),
     });
+    await this.#openForwards();
     const { run, host, attached } = await HostedRun.attach({
       link: this.#link,
       runId: this.#options.runId,
       streams,
+      forwards: this.#forwards,
       onDropped: (missing) => teller.dropped(missing),
     });
     const { name } = await host.welcome;
@@ -97,7 +103,10 @@ class AttachedRun implements Disposable {
     });
     const isGoingOn = state === 'preparing' || state === 'running';
     this.#phase = isGoingOn ? 'running' : 'over';
-    if (isGoingOn) interrupts.commandStarted(handlersFor(run));
+    if (isGoingOn) {
+      interrupts.commandStarted(handlersFor(run));
+      this.#forwards?.tell();
+    }
     const terminal = attached.hasTerminal && isGoingOn ? sinks.terminal : undefined;
     // What fills the screen draws itself anew for a window of another size.
     if (terminal !== undefined) run.resize({ columns: 1, rows: 1 });
@@ -108,6 +117,7 @@ class AttachedRun implements Disposable {
         ...this.#about,
         run,
         streams,
+        forwards: this.#forwards,
         command,
         bringHome:
           bringHome &&
@@ -135,8 +145,17 @@ class AttachedRun implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#forwards?.[Symbol.dispose]();
     this.#ticket?.[Symbol.dispose]();
     this.#link[Symbol.dispose]();
+  }
+
+  /** First of all: where a port cannot be had, nobody is sent away from the run. */
+  async #openForwards(): Promise<void> {
+    const { forwards } = this.#options;
+    if (forwards.length === 0) return;
+    const { Forwards: Opened } = await import('./forwards.js');
+    this.#forwards = await Opened.open(forwards, this.#around.teller);
   }
 
   /** Undefined where nothing is there to be dealt with, or nobody wants it dealt with now. */

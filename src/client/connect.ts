@@ -126,6 +126,9 @@ export async function dialAddress(options: {
   return { ...secure, address: description };
 }
 
+/** What a host says of a connection that the client has opened to a port of the run's. */
+export type ForwardNews = Extract<HostMessage, { type: 'forward_broken' | 'forward_over' }>;
+
 /** A greeted connection for one run. */
 export interface HostConnection {
   readonly connection: PeerConnection;
@@ -135,6 +138,8 @@ export interface HostConnection {
   send(message: ClientMessage): void;
   /** Rejects where the host refused. */
   readonly welcome: Promise<{ readonly name: string; readonly clockOffsetUs: number }>;
+  /** Who hears what the host says of connections to forwarded ports; without, it may say nothing. */
+  hearOfForwards(handler: (message: ForwardNews) => void): void;
   /** Aborted when the connection broke: what then waits on this side of it need not go on waiting. */
   readonly lost: AbortSignal;
 }
@@ -159,11 +164,18 @@ export async function connectForRun(options: {
 }): Promise<HostConnection> {
   const dialed = await dialHost({ ...options, alpn: ALPN_RUN });
   const connection = new PeerConnection(dialed.socket);
+  let hear = (message: ForwardNews): void => {
+    throw badMessage(`${message.type} where nothing was forwarded`);
+  };
   const inbox = new Inbox<HostMessage>(connection, {
     peer: 'host',
     parse: parseHostMessage,
     aside: (message) => {
       if (message.type === 'error' || message.type === 'refused') throw asTheHosts(message.error);
+      if (message.type === 'forward_broken' || message.type === 'forward_over') {
+        hear(message);
+        return true;
+      }
       if (message.type !== 'notice') return false;
       options.onNotice(message.code, message.message);
       return true;
@@ -192,6 +204,9 @@ export async function connectForRun(options: {
     fingerprint: dialed.peerFingerprint,
     send,
     welcome,
+    hearOfForwards: (handler) => {
+      hear = handler;
+    },
     lost: lost.signal,
   };
 }

@@ -11,6 +11,7 @@ import type {
 } from '../protocol/messages.js';
 import { isConnectionLoss } from './connect.js';
 import type { HostConnection } from './connect.js';
+import type { Forwards } from './forwards.js';
 import type { HostLink } from './host-link.js';
 import type { InterruptHandlers } from './interrupts.js';
 import type { OutputOffsets, RunStreams } from './streams.js';
@@ -21,6 +22,8 @@ export interface HostedRunOptions {
   readonly link: HostLink;
   readonly runId: string;
   readonly streams: RunStreams | undefined;
+  /** Carried over each connection. */
+  readonly forwards: Forwards | undefined;
   /** Told how much output the host had dropped when it was asked for. */
   readonly onDropped: (missing: OutputOffsets) => void;
   /** Opens the run once more, where the host turns out never to have had it whole. */
@@ -170,6 +173,7 @@ export class HostedRun {
         this.#hasBegun = true;
       },
     });
+    this.#options.forwards?.use(host);
     if (this.#stop !== 'none') this.#say({ type: 'stop', isForced: this.#stop === 'forced' });
     if (this.#lastSize !== undefined) this.#say({ type: 'resize', ...this.#lastSize });
     if (this.#lastSignal !== undefined) this.#say({ type: 'signal', name: this.#lastSignal });

@@ -2,6 +2,7 @@
 import { RmtxError, isRmtxError } from '../errors.js';
 import { exitCodeOf } from '../protocol/exit-code.js';
 import type { CommandOutcome } from '../protocol/messages.js';
+import type { Forwards } from './forwards.js';
 import type { HostedRun } from './hosted-run.js';
 import type { HomeReport } from './results.js';
 import type { Interrupts } from './interrupts.js';
@@ -14,6 +15,7 @@ export interface RunEndOptions {
   readonly run: HostedRun;
   readonly command: readonly string[];
   readonly streams: RunStreams;
+  readonly forwards: Forwards | undefined;
   readonly interrupts: Interrupts;
   readonly teller: RunTeller;
   /** Of a clock that only goes forward. */
@@ -25,7 +27,7 @@ export interface RunEndOptions {
 
 /** Stays with the command until it has ended, every byte is handed over and its changes are dealt with. */
 export async function stayToTheEnd(options: RunEndOptions): Promise<RunReport> {
-  const { run, teller, interrupts, streams, bringHome } = options;
+  const { run, teller, interrupts, streams, forwards, bringHome } = options;
   const exited = await teller.step('run', async () => {
     const exit = await run.during((visit) => visit.untilExit());
     await streams.flushed();
@@ -35,6 +37,8 @@ export async function stayToTheEnd(options: RunEndOptions): Promise<RunReport> {
     return outcome;
   });
   interrupts.commandEnded();
+  // Before the host has the word that lets it close the connection.
+  await forwards?.finish();
   const home = bringHome && (await teller.step('sync-back', bringHome));
   return reportOf(exited, options, home);
 }

@@ -61,6 +61,15 @@ export type RunEvent =
       readonly offset: number;
       readonly bytes: Buffer;
     }
+  | {
+      /** A port of the run's can be reached here from now on. */
+      readonly type: 'forward';
+      readonly port: number;
+      /** 0: any. */
+      readonly wantedLocalPort: number;
+      readonly localPort: number;
+      readonly addresses: readonly string[];
+    }
   | { readonly type: 'exit'; readonly outcome: RunOutcome }
   | {
       readonly type: 'conflict';

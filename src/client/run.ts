@@ -7,6 +7,7 @@ import { contextKey } from '../config/context-key.js';
 import type { ResolvedConfig } from '../config/resolved-config.js';
 import { AnchoredRoot } from '../util/safe-path.js';
 import { exactCommand } from './command.js';
+import type { ForwardRequest, Forwards } from './forwards.js';
 import type { ClientHome } from './home.js';
 import { chooseHost } from './host-choice.js';
 import { HostLink, RECONNECT_LIMIT_MS } from './host-link.js';
@@ -49,6 +50,8 @@ export interface RunOptions {
   readonly terminal: TerminalRequest | undefined;
   /** How long the command may go on while the connection is lost; undefined: to its end. */
   readonly disconnectGraceMs: number | undefined;
+  /** Ports of the run that are to be reached here while it lasts. */
+  readonly forwards: readonly ForwardRequest[];
 }
 
 /** A command that was started and left: what it prints and changes waits on the host. */
@@ -99,6 +102,7 @@ class ClientRun {
   readonly #state: ProjectState;
   readonly #project: ProjectScan;
   readonly #opened: OpenedRun;
+  #forwards: Forwards | undefined;
   #phase: RunPhase = 'opening';
 
   constructor(options: RunOptions, around: RunSurroundings) {
@@ -130,6 +134,7 @@ class ClientRun {
 
   async execute(): Promise<RunReport | DetachedRun> {
     const { interrupts } = this.#around;
+    await this.#openForwards();
     const host = await this.#opened.start();
     this.#phase = 'running';
     const streams = this.#options.isDetached ? undefined : this.#createStreams();
@@ -137,6 +142,7 @@ class ClientRun {
       link: this.#link,
       runId: this.#id,
       streams,
+      forwards: this.#forwards,
       onDropped: (missing) => this.#around.teller.dropped(missing),
       openAgain: () => this.#opened.start(),
     });
@@ -161,9 +167,19 @@ class ClientRun {
   }
 
   close(): void {
+    this.#forwards?.[Symbol.dispose]();
     this.#opened[Symbol.dispose]();
     this.#link[Symbol.dispose]();
     this.#project[Symbol.dispose]();
+  }
+
+  /** First of all: where a port cannot be had, nothing has happened. */
+  async #openForwards(): Promise<void> {
+    const { forwards } = this.#options;
+    if (forwards.length === 0) return;
+    const { Forwards: Opened } = await import('./forwards.js');
+    this.#forwards = await Opened.open(forwards, this.#around.teller);
+    this.#forwards.tell();
   }
 
   /** Stays with the command and its streams, then brings home what it changed. */
@@ -175,6 +191,7 @@ class ClientRun {
         ...this.#about,
         run,
         streams,
+        forwards: this.#forwards,
         command: this.#options.command,
         bringHome: () => {
           giveBack();

@@ -12,6 +12,7 @@ import type { TrustedClient } from '../trust/trust-store.js';
 import { nowUs } from '../util/microseconds.js';
 import { printable } from '../util/printable.js';
 import { VERSION } from '../version.js';
+import { HostForwards } from './forwards.js';
 import { hardwareAddressesAt } from './hardware-addresses.js';
 import { hostStopping, takenOver } from './run-errors.js';
 import type { Run } from './run.js';
@@ -38,6 +39,8 @@ export class Conversation implements Visitor {
   maySteer = true;
   /** Why a message was refused, once one was. */
   refusal: Error | undefined;
+  /** Made with the first connection to a port of the run's. */
+  #forwards: HostForwards | undefined;
   #isEnded = false;
   #told: unknown;
 
@@ -122,15 +125,33 @@ export class Conversation implements Visitor {
 
   /** What a visitor may say at any time while there is a run. */
   #steer(message: ClientMessage): boolean {
-    if (message.type !== 'stop' && message.type !== 'signal' && message.type !== 'resize')
-      return false;
+    if (!isSteering(message)) return false;
     if (!this.maySteer) throw badMessage(`${message.type} from one who only watches`);
     const life = this.run?.life;
     if (message.type === 'stop') life?.stop({ isForced: message.isForced });
     else if (message.type === 'signal') life?.signal(message.name);
-    else life?.resize(message);
+    else if (message.type === 'resize') life?.resize(message);
+    else if (message.type === 'forward_open') this.#forwardsOf(this.run).open(message);
+    else this.#forwards?.brokeThere(message.channel);
     return true;
   }
+
+  #forwardsOf(run: Run | undefined): HostForwards {
+    if (run === undefined) throw badMessage('a port of no run');
+    this.#forwards ??= new HostForwards({
+      connection: this.connection,
+      send: (message) => this.send(message),
+      hasPorts: () => run.state === 'preparing' || run.state === 'running',
+    });
+    return this.#forwards;
+  }
+}
+
+const STEERING = ['stop', 'signal', 'resize', 'forward_open', 'forward_broken'] as const;
+type Steering = Extract<ClientMessage, { type: (typeof STEERING)[number] }>;
+
+function isSteering(message: ClientMessage): message is Steering {
+  return (STEERING as readonly string[]).includes(message.type);
 }
 
 /** A client has to know on which machine the trouble is. */

@@ -3,6 +3,7 @@ import { findRun } from '../../client/runs.js';
 import { openOutput } from '../../client/stdio.js';
 import { LocalTerminal } from '../../client/terminal.js';
 import type { Invocation } from '../arguments.js';
+import { forwardRequests } from '../forward-flag.js';
 import { RunRecord } from '../run-record.js';
 import { targetOf } from '../target.js';
 
@@ -13,6 +14,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const { flags, operands } = invocation;
   const record = new RunRecord(invocation, { command: [] });
   try {
+    const forwards = forwardRequests(flags);
     const target = targetOf(flags);
     const terminal =
       !flags.has('json') && LocalTerminal.isThere() ? LocalTerminal.open() : undefined;
@@ -22,6 +24,7 @@ export async function run(invocation: Invocation): Promise<number> {
         target,
         runId: await findRun(target, operands[0] ?? ''),
         hasSyncBack: !flags.has('no-sync-back'),
+        forwards,
       },
       {
         onEvent: (event) => record.onEvent(event),

@@ -12,6 +12,7 @@ import { RmtxError, systemErrorCode } from '../../errors.js';
 import { printable } from '../../util/printable.js';
 import type { FlagValues, Invocation } from '../arguments.js';
 import { requestedEnvironment } from '../command-environment.js';
+import { forwardRequests } from '../forward-flag.js';
 import { jsonDocument } from '../report/json.js';
 import { previewJson, previewPairs } from '../report/preview.js';
 import { renderList } from '../report/text.js';
@@ -78,6 +79,8 @@ function runOptions({ flags, operands }: Invocation): RunOptions {
   const timeoutMs = positive(flags, 'timeout');
   // Wrong usage is said before anything that is wrong with the place.
   const env = requestedEnvironment(flags.list('env'), process.env);
+  const forwards = forwardRequests(flags);
+  refuseForwardsOfDetached(flags);
   return {
     config: resolveConfig({ cwd: nearestDirectory(cwd), configPath: flags.text('config') }),
     home: openClientHome(),
@@ -93,6 +96,7 @@ function runOptions({ flags, operands }: Invocation): RunOptions {
     isDetached: flags.has('detach'),
     terminal: wantsTerminal(flags) ? terminalRequest() : undefined,
     disconnectGraceMs: positive(flags, 'disconnect-grace'),
+    forwards,
   };
 }
 
@@ -118,6 +122,14 @@ function refuseReportOfDetached(flags: FlagValues): void {
   if (flags.has('detach') && flags.has('report'))
     throw new RmtxError('ERR_RMTX_BAD_FLAG', '--detach does not wait for what --report reports', {
       hint: 'leave one of them out',
+    });
+}
+
+/** Whoever connects to the port here is carried by this process. */
+function refuseForwardsOfDetached(flags: FlagValues): void {
+  if (flags.has('detach') && flags.has('forward'))
+    throw new RmtxError('ERR_RMTX_BAD_FLAG', '--detach leaves nobody here to listen for -L', {
+      hint: 'give -L to rmtx attach',
     });
 }
 

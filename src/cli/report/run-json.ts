@@ -42,6 +42,14 @@ export function runEventJson(event: RunEvent): object | undefined {
         offset: event.offset,
         data_b64: event.bytes.toString('base64'),
       };
+    case 'forward':
+      return {
+        type: 'forward',
+        port: event.port,
+        wanted_local_port: event.wantedLocalPort,
+        local_port: event.localPort,
+        addresses: event.addresses,
+      };
     case 'exit':
       return { type: 'exit', outcome: outcomeJson(event.outcome) };
     case 'notice':

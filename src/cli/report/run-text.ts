@@ -80,6 +80,9 @@ export class RunText {
       case 'problem':
         this.#onProblem(event);
         break;
+      case 'forward':
+        this.#onForward(event);
+        break;
       case 'output':
       case 'exit':
         break;
@@ -147,6 +150,15 @@ export class RunText {
     const isWarning = event.level === 'warning' && !NO_WARNINGS.has(event.code);
     this.#sayUnlessQuiet(`rmtx: ${isWarning ? 'warning: ' : ''}${printable(event.message)}`);
     if (event.hint !== undefined) this.#sayUnlessQuiet(`rmtx: hint: ${printable(event.hint)}`);
+  }
+
+  /** Where nobody could guess it, it is said whoever looks on. */
+  #onForward({ port, wantedLocalPort, localPort }: Extract<RunEvent, { type: 'forward' }>): void {
+    const here = `127.0.0.1:${localPort}`;
+    if (wantedLocalPort !== 0 && wantedLocalPort !== localPort)
+      this.#sayUnlessQuiet(`rmtx: port ${wantedLocalPort} is taken here; using ${here} instead`);
+    else if (this.#isWatched || wantedLocalPort === 0)
+      this.#sayUnlessQuiet(`rmtx: ${here} leads to port ${port} of the run`);
   }
 
   #onProblem(event: Extract<RunEvent, { type: 'problem' }>): void {
