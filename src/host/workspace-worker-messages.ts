@@ -14,6 +14,11 @@ import type {
   WorkspaceOptions,
 } from './workspace-session.js';
 
+/** With the memory that the bytes came in. */
+export interface TakenBlobs extends BlobsResult {
+  readonly memory: ArrayBuffer;
+}
+
 /** Every call with its argument and its result. A worker does one after the other, in order. */
 export interface WorkerCalls {
   open: { argument: WorkspaceOptions; result: undefined };
@@ -21,7 +26,7 @@ export interface WorkerCalls {
   beginManifest: { argument: BeginManifestOptions; result: undefined };
   pushManifest: { argument: Uint8Array; result: undefined };
   finishManifest: { argument: ManifestId; result: MissingBlobs };
-  pushBlobs: { argument: Uint8Array; result: BlobsResult };
+  pushBlobs: { argument: Uint8Array<ArrayBuffer>; result: TakenBlobs };
   materialize: { argument: undefined; result: MaterializeCounts };
   collect: { argument: CollectOptions; result: ChangeSetSummary };
   acknowledge: { argument: undefined; result: undefined };

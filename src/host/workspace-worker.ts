@@ -29,7 +29,8 @@ function answer(request: WorkerRequest): void {
   } catch (error) {
     response = { id, error: toSentError(error) };
   }
-  parentPort?.postMessage(response);
+  const isTaken = request.method === 'pushBlobs' && 'result' in response;
+  parentPort?.postMessage(response, isTaken ? [request.argument.buffer] : []);
 }
 
 function perform(request: WorkerRequest): WorkerCalls[WorkerMethod]['result'] {
@@ -49,7 +50,10 @@ function perform(request: WorkerRequest): WorkerCalls[WorkerMethod]['result'] {
     case 'finishManifest':
       return current().finishManifest(request.argument);
     case 'pushBlobs':
-      return current().pushBlobs(request.argument);
+      return {
+        ...current().pushBlobs(request.argument),
+        memory: request.argument.buffer,
+      };
     case 'materialize':
       return current().materialize();
     case 'collect':

@@ -2,7 +2,6 @@
 import type { ManifestId } from '../sync/entry.js';
 import type {
   BeginManifestOptions,
-  BlobsResult,
   ChangeSetSummary,
   CollectOptions,
   MaterializeCounts,
@@ -12,6 +11,7 @@ import type {
 } from './workspace-session.js';
 import { releaseThread, takeThread } from './workspace-threads.js';
 import type { WorkspaceThread } from './workspace-threads.js';
+import type { TakenBlobs } from './workspace-worker-messages.js';
 
 /**
  * The calls of a run in their order: verify; then beginManifest, pushManifest, finishManifest and, if blobs
@@ -66,10 +66,10 @@ export class Workspace implements AsyncDisposable {
 
   /**
    * Blob records, cut anywhere. Resolves when they are written, which is what holds a sender back; calls
-   * may be queued. Bytes in shared memory must stay as they are until then; others are copied.
+   * may be queued. The memory is given away, all of it, and comes back with the result.
    */
-  pushBlobs(bytes: Uint8Array): Promise<BlobsResult> {
-    return this.#thread.call('pushBlobs', bytes);
+  pushBlobs(bytes: Uint8Array<ArrayBuffer>): Promise<TakenBlobs> {
+    return this.#thread.call('pushBlobs', bytes, [bytes.buffer]);
   }
 
   /** The workspace is exactly the manifest when this resolves. Throws BLOB_MISSING, DISK_FULL. */

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { BlobFeed } from '../../../src/host/blob-feed.js';
-import type { BlobsResult } from '../../../src/host/workspace-session.js';
+import type { TakenBlobs } from '../../../src/host/workspace-worker-messages.js';
 import { createDeferred } from '../../../src/util/deferred.js';
 
 const MEBIBYTE = 1024 * 1024;
-/** Of the memory that both threads see. */
+/** Of the memory that goes to the worker and comes back. */
 const HALF = MEBIBYTE / 2;
 
 async function turns(count: number): Promise<void> {
@@ -19,11 +19,13 @@ class Worker {
   calls = 0;
   turn: Promise<void> = Promise.resolve();
 
-  async pushBlobs(bytes: Uint8Array): Promise<BlobsResult> {
+  async pushBlobs(bytes: Uint8Array<ArrayBuffer>): Promise<TakenBlobs> {
     this.calls += 1;
+    // As to a thread: nobody else can use it before it is back.
+    const given = structuredClone(bytes, { transfer: [bytes.buffer] });
     await this.turn;
-    this.taken.push(Buffer.from(bytes));
-    return { isRoundOver: false, gone: [] };
+    this.taken.push(Buffer.from(given));
+    return { isRoundOver: false, gone: [], memory: given.buffer };
   }
 }
 

@@ -40,7 +40,9 @@ describe('Workspace', () => {
 
     const blobs = await rig.answer(missing.requests);
     const results = await Promise.all(
-      [blobs.subarray(0, 20), blobs.subarray(20)].map((piece) => workspace.pushBlobs(piece)),
+      [blobs.subarray(0, 20), blobs.subarray(20)].map((piece) =>
+        workspace.pushBlobs(new Uint8Array(piece)),
+      ),
     );
     assert.deepEqual(
       results.map((result) => result.isRoundOver),
