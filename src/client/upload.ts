@@ -96,10 +96,10 @@ async function sendBlobs(
   const data = connection.openSend(channels.blobs);
   const source = new ProjectBlobs(options, round.table);
   let bytes = 0;
-  const sender = new BlobSender(source, (piece) => {
+  const sender = new BlobSender(source, (piece, how) => {
     bytes += piece.length;
     options.onProgress({ done: Math.min(bytes, round.totalBytes), total: round.totalBytes });
-    return data.write(piece);
+    return data.write(piece, how);
   });
   for await (const piece of requests) await sender.push(piece);
   sender.end();

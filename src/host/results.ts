@@ -17,7 +17,9 @@ export async function sendResults(
   for await (const piece of createReadStream(changeSetFile)) await changes.write(piece as Buffer);
   changes.end();
   const blobs = connection.openSend(CHANNEL.resultBlobs);
-  const sender = new BlobSender(blobStoreSource(store), (bytes) => blobs.write(bytes));
+  const sender = new BlobSender(blobStoreSource(store), (bytes, options) =>
+    blobs.write(bytes, options),
+  );
   for await (const piece of connection.openReceive(CHANNEL.resultRequests))
     await sender.push(piece);
   sender.end();

@@ -20,14 +20,16 @@ import {
 } from '../store/chunk-list.js';
 import type { ChunkList, ListedFile } from '../store/chunk-list.js';
 import type { BlobStore } from '../store/blob-store.js';
-import { createDigestStream, hashBytes, toDigest } from '../store/digest.js';
+import { hashBytes, toDigest } from '../store/digest.js';
 import type { Digest } from '../store/digest.js';
 import { runInSlices } from '../util/slices.js';
 import { TimeSlice } from '../util/time-slice.js';
-import { MAX_HEAD_BYTES, badRecord } from './blob-record-head.js';
+import { badRecord } from './blob-record-head.js';
 import { BlobRequestDecoder } from './blob-requests.js';
 import type { BlobRequest } from './blob-requests.js';
 import { RecordBatch } from './record-batch.js';
+import type { SendData } from './record-batch.js';
+import { sendPieces, tryRead } from './stream-pieces.js';
 
 export interface BlobSource {
   /**
@@ -57,9 +59,6 @@ export function blobStoreSource(store: BlobStore): BlobSource {
   };
 }
 
-/** A piece of a stream is not worth its head below this. */
-const MIN_STREAM_PIECE_BYTES = 64 * 1024;
-
 interface BlobToSend {
   readonly digest: Buffer;
   readonly size: number;
@@ -86,11 +85,7 @@ export class BlobSender {
   #isBusy = false;
   #blobsSent = 0;
 
-  /**
-   * `data` sends bytes in order and resolves when their memory may be reused, which is also what holds
-   * the sender back.
-   */
-  constructor(source: BlobSource, data: (bytes: Buffer) => Promise<void>) {
+  constructor(source: BlobSource, data: SendData) {
     this.#source = source;
     this.#batch = new RecordBatch(data);
   }
@@ -205,24 +200,8 @@ export class BlobSender {
   /** Large and sent for the first time: read once, hashed on the way. */
   async #stream(blob: BlobToSend, fd: number): Promise<boolean> {
     await this.#batch.addHead({ type: 'stream', digest: blob.digest, size: blob.size });
-    const hash = createDigestStream();
-    let offset = 0;
-    while (offset < blob.size) {
-      if (this.#batch.room < MIN_STREAM_PIECE_BYTES) await this.#batch.flush();
-      const length = Math.min(this.#batch.room - MAX_HEAD_BYTES, blob.size - offset);
-      const head = this.#batch.encodeHead({ type: 'stream-data', length });
-      const memory = this.#batch.free();
-      const piece = memory.subarray(head.length, head.length + length);
-      const from = offset;
-      if (tryRead(() => readExactly(fd, piece, { offset: from, size: blob.size })) === undefined)
-        return false;
-      hash.update(piece);
-      head.copy(memory);
-      this.#batch.commit(head.length + length);
-      offset += length;
-      if (this.#slice.isOver()) await this.#slice.next();
-    }
-    if (hasMoreThan(fd, blob.size) || !hash.finish().equals(blob.digest)) return false;
+    const digest = await sendPieces(this.#batch, { fd, size: blob.size });
+    if (hasMoreThan(fd, blob.size) || digest?.equals(blob.digest) !== true) return false;
     await this.#batch.addHead({ type: 'stream-end' });
     this.#blobsSent += 1;
     return true;
@@ -296,16 +275,6 @@ export class BlobSender {
 
 function keyOf(digest: Buffer): string {
   return digest.toString('latin1');
-}
-
-/** What `read` returns, or undefined where the system cannot read the file. */
-function tryRead<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (systemErrorCode(error) === undefined) throw error;
-    return undefined;
-  }
 }
 
 /** Fills the buffer from the start of the file, as far as the file goes; returns how far. */

@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream';
-import { encodeDataHead } from './frame.js';
+import { DATA_HEAD_BYTES, encodeDataHead } from './frame.js';
 
 /**
  * Channel data handed to the stream and not yet taken by the system. This is enough to keep the socket
@@ -49,16 +49,18 @@ export class FrameWriter {
   data(channel: number, bytes: Uint8Array, onTaken: (() => void) | undefined): void {
     if (this.#isClosed) return;
     const head = encodeDataHead(channel, bytes.length);
-    this.#dataInFlight += bytes.length;
-    this.bytesSent += head.length + bytes.length;
     this.#cork();
     this.#stream.write(head);
-    this.#stream.write(bytes, (error) => {
-      this.#dataInFlight -= bytes.length;
-      if (error instanceof Error || this.#isClosed) return;
-      onTaken?.();
-      this.#wake();
-    });
+    this.#send(bytes, head.length + bytes.length, onTaken);
+  }
+
+  /** As {@link data}, with the frame's head put into the memory before the bytes: it must be there and free. */
+  wholeData(channel: number, bytes: Uint8Array, onTaken: () => void): void {
+    if (this.#isClosed) return;
+    const start = bytes.byteOffset - DATA_HEAD_BYTES;
+    const frame = Buffer.from(bytes.buffer, start, DATA_HEAD_BYTES + bytes.length);
+    encodeDataHead(channel, bytes.length, frame);
+    this.#send(frame, frame.length, onTaken);
   }
 
   /** Calls back once, when there is room; whoever asked first comes first. */
@@ -70,6 +72,19 @@ export class FrameWriter {
   close(): void {
     this.#isClosed = true;
     this.#waiting = [];
+  }
+
+  /** The last part of a frame of `frameBytes`. */
+  #send(bytes: Uint8Array, frameBytes: number, onTaken: (() => void) | undefined): void {
+    this.#dataInFlight += frameBytes;
+    this.bytesSent += frameBytes;
+    this.#cork();
+    this.#stream.write(bytes, (error) => {
+      this.#dataInFlight -= frameBytes;
+      if (error instanceof Error || this.#isClosed) return;
+      onTaken?.();
+      this.#wake();
+    });
   }
 
   /** Gathers what one turn of the event loop writes: header and payload, or a hundred small frames. */

@@ -2,24 +2,28 @@ import { ByteWriter } from '../util/bytes.js';
 import { MAX_HEAD_BYTES } from './blob-record-head.js';
 import { encodeDataHead } from './blob-records.js';
 import type { BlobDataHead } from './blob-records.js';
-import { DATA_PIECE_BYTES } from './frame.js';
+import { DATA_HEAD_BYTES, WHOLE_DATA_BYTES } from './frame.js';
+import type { WriteOptions } from './send-channel.js';
 
-/** Four full frames: cheap to send, and small enough to stay in the processor's cache. */
-const BATCH_BYTES = 4 * DATA_PIECE_BYTES;
+/** One frame: cheap to send, and small enough to stay in the processor's cache. */
+const BATCH_BYTES = WHOLE_DATA_BYTES;
+
+/** Sends bytes in order; resolves when their memory may be reused, which is also what holds the sender back. */
+export type SendData = (bytes: Buffer, options?: WriteOptions) => Promise<void>;
 
 /**
  * Data records put together in two buffers in turn: one is filled while the other is on its way, and
  * that is all the memory there is.
  */
 export class RecordBatch {
-  readonly #data: (bytes: Buffer) => Promise<void>;
-  #filling = Buffer.allocUnsafeSlow(BATCH_BYTES);
-  #resting = Buffer.allocUnsafeSlow(BATCH_BYTES);
+  readonly #data: SendData;
+  #filling = withHeadroom();
+  #resting = withHeadroom();
   #length = 0;
   /** The other buffer's way out. */
   #onItsWay: Promise<void> = Promise.resolve();
 
-  constructor(data: (bytes: Buffer) => Promise<void>) {
+  constructor(data: SendData) {
     this.#data = data;
   }
 
@@ -61,7 +65,7 @@ export class RecordBatch {
     await this.#onItsWay;
     [this.#filling, this.#resting] = [this.#resting, this.#filling];
     this.#length = 0;
-    this.#onItsWay = this.#data(full);
+    this.#onItsWay = this.#data(full, { hasHeadroom: true });
     // Whoever flushes next waits for it and sees the error; until then nobody does.
     this.#onItsWay.catch(() => undefined);
   }
@@ -77,4 +81,8 @@ export class RecordBatch {
     await this.flush();
     await this.#onItsWay;
   }
+}
+
+function withHeadroom(): Buffer {
+  return Buffer.allocUnsafeSlow(DATA_HEAD_BYTES + BATCH_BYTES).subarray(DATA_HEAD_BYTES);
 }

@@ -1,11 +1,17 @@
 import { createDeferred } from '../util/deferred.js';
 import type { Deferred } from '../util/deferred.js';
-import { DATA_PIECE_BYTES, encodeEnd } from './frame.js';
+import { DATA_PIECE_BYTES, WHOLE_DATA_BYTES, encodeEnd } from './frame.js';
 import type { FrameWriter } from './frame-writer.js';
+
+export interface WriteOptions {
+  /** The DATA_HEAD_BYTES before the bytes, in their memory, may be overwritten. */
+  readonly hasHeadroom?: boolean;
+}
 
 /** A link of the chain of writes: ten thousand small ones in a turn are no reason for quadratic work. */
 interface QueuedWrite {
   readonly bytes: Uint8Array;
+  readonly hasHeadroom: boolean;
   readonly taken: Deferred<undefined>;
   offset: number;
   next: QueuedWrite | undefined;
@@ -57,7 +63,7 @@ export class SendChannel {
    * Waits for as long as the receiver does not read. Rejects when the connection is gone; whoever does
    * not wait for the promise need not handle that, the connection's end says the same.
    */
-  write(bytes: Uint8Array): Promise<void> {
+  write(bytes: Uint8Array, { hasHeadroom = false }: WriteOptions = {}): Promise<void> {
     const taken: Deferred<undefined> = createDeferred();
     if (this.#failure !== undefined) {
       taken.reject(this.#failure);
@@ -66,7 +72,7 @@ export class SendChannel {
     } else if (this.#isEnding) {
       taken.reject(new Error(`Internal error: write on ended channel ${this.number}`));
     } else {
-      this.#enqueue({ bytes, taken, offset: 0, next: undefined });
+      this.#enqueue({ bytes, hasHeadroom, taken, offset: 0, next: undefined });
     }
     return taken.promise;
   }
@@ -140,6 +146,12 @@ export class SendChannel {
 
   #sendPiece(write: QueuedWrite): void {
     const { bytes, taken, offset } = write;
+    if (write.hasHeadroom && offset === 0 && this.#mayGoWhole(bytes)) {
+      this.#credit -= bytes.length;
+      this.#first = write.next;
+      this.#writer.wholeData(this.number, bytes, this.#confirming(taken));
+      return;
+    }
     const end = Math.min(bytes.length, offset + this.#credit, offset + DATA_PIECE_BYTES);
     this.#credit -= end - offset;
     write.offset = end;
@@ -149,11 +161,19 @@ export class SendChannel {
       return;
     }
     this.#first = write.next;
+    this.#writer.data(this.number, piece, this.#confirming(taken));
+  }
+
+  #mayGoWhole(bytes: Uint8Array): boolean {
+    return bytes.length <= WHOLE_DATA_BYTES && bytes.length <= this.#credit;
+  }
+
+  #confirming(taken: Deferred<undefined>): () => void {
     this.#unconfirmed.add(taken);
-    this.#writer.data(this.number, piece, () => {
+    return () => {
       this.#unconfirmed.delete(taken);
       taken.resolve(undefined);
-    });
+    };
   }
 
   #waitForRoom(): void {

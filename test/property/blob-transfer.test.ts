@@ -40,7 +40,7 @@ async function serve(
   windowBytes: number,
 ): Promise<void> {
   const data = connection.openSend(DATA);
-  const sender = new BlobSender(source, (bytes) => data.write(bytes));
+  const sender = new BlobSender(source, (bytes, options) => data.write(bytes, options));
   const requests: AsyncIterable<Buffer> = connection.openReceive(REQUESTS, { windowBytes });
   for await (const piece of requests) await sender.push(piece);
   sender.end();
