@@ -11,6 +11,7 @@ import type { ClientMessage, HostMessage } from '../protocol/messages.js';
 import { systemErrorCode } from '../errors.js';
 import { explainWriteError } from '../store/disk-full.js';
 import type { AnchoredRoot } from '../util/safe-path.js';
+import { Ahead } from './ahead.js';
 import { projectWorkingDirectory } from './command.js';
 import { isConnectionLoss } from './connect.js';
 import type { HostConnection } from './connect.js';
@@ -56,6 +57,7 @@ export class OpenedRun implements Disposable {
   #ticket: RunTicket | undefined;
   /** Sent over all connections. */
   #uploadedBytes = 0;
+  #ahead: Ahead | undefined;
   #isKnown = false;
   #hasTold = false;
 
@@ -75,7 +77,7 @@ export class OpenedRun implements Disposable {
   }
 
   get uploadedBytes(): number {
-    return this.#uploadedBytes;
+    return this.#uploadedBytes + (this.#ahead?.bytes ?? 0);
   }
 
   /**
@@ -89,7 +91,12 @@ export class OpenedRun implements Disposable {
       this.#agreement === undefined ? teller.step('connect', () => this.#open()) : this.#open();
     let hasFailed = false;
     opening.catch(() => (hasFailed = true));
-    this.#scan ??= nextTurn().then(() => (hasFailed ? undefined : this.#scanProject()));
+    const first = opening.then(async ({ host, opened }) => {
+      await opened;
+      return host;
+    });
+    first.catch(() => undefined);
+    this.#scan ??= nextTurn().then(() => (hasFailed ? undefined : this.#scanProject(first)));
     for (;;) {
       const [{ host, opened }] = await bothOrFirstError(opening, this.#scan);
       try {
@@ -107,10 +114,17 @@ export class OpenedRun implements Disposable {
     this.#ticket?.[Symbol.dispose]();
   }
 
-  async #scanProject(): Promise<void> {
+  async #scanProject(host: Promise<HostConnection>): Promise<void> {
     const { project, teller } = this.#around;
+    const ahead = new Ahead(host, ({ done, total }) =>
+      teller.emit({ type: 'progress', step: 'upload', done, total, unit: 'bytes' }),
+    );
+    this.#ahead = ahead;
     const { problems } = await teller.step('scan', () =>
-      project.scan((done) => teller.emit({ type: 'progress', step: 'scan', done, unit: 'files' })),
+      project.scan(
+        (done) => teller.emit({ type: 'progress', step: 'scan', done, unit: 'files' }),
+        ahead,
+      ),
     );
     for (const problem of problems) teller.emit({ type: 'problem', ...problem });
   }

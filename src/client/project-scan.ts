@@ -3,6 +3,7 @@ import type { EntryTable } from '../sync/entry-table.js';
 import { comparePaths } from '../sync/entry.js';
 import type { ManifestChange, WorkspacePath } from '../sync/entry.js';
 import { KeptContents } from '../sync/kept-contents.js';
+import type { LargeFileReader } from '../sync/large-files.js';
 import { rescanPaths } from '../sync/rescan.js';
 import type { RuleSources } from '../sync/rule-sources.js';
 import { scanProject } from '../sync/scan.js';
@@ -40,7 +41,11 @@ export class ProjectScan implements Disposable {
     return this.#latest;
   }
 
-  async scan(onProgress: (paths: number) => void): Promise<ScanResult> {
+  /** Throws what `largeFiles` throws. */
+  async scan(
+    onProgress: (paths: number) => void,
+    largeFiles?: LargeFileReader,
+  ): Promise<ScanResult> {
     const { root, rules, state, abortSignal } = this.#options;
     this.#latest = await scanProject({
       root,
@@ -49,6 +54,7 @@ export class ProjectScan implements Disposable {
       kept: this.#kept,
       onProgress,
       abortSignal,
+      largeFiles,
     });
     return this.#latest;
   }

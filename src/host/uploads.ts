@@ -22,9 +22,16 @@ export async function receiveManifest(
   inbox: Inbox<ClientMessage>,
   workspace: Workspace,
 ): Promise<void> {
-  const rules = await collect(connection.openReceive(CHANNEL.rules), MAX_RULES_BYTES);
+  const collected = collect(connection.openReceive(CHANNEL.rules), MAX_RULES_BYTES);
+  collected.catch(() => undefined);
+  let first = await inbox.next('ahead', 'manifest');
+  if (first.type === 'ahead') {
+    await receiveAhead(connection, first.sizes, workspace);
+    first = await inbox.next('manifest');
+  }
+  const rules = await collected;
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const message = await inbox.next('manifest');
+    const message = round === 0 ? first : await inbox.next('manifest');
     if (message.round !== round) throw badMessage(`upload round ${message.round} after ${round}`);
     const channels = roundChannels(round);
     await workspace.beginManifest({ fromBase: message.base !== null, rules });
@@ -44,6 +51,21 @@ export async function receiveManifest(
     if (gone === 0) return;
   }
   throw badMessage(`files still changing after ${MAX_ROUNDS} rounds`);
+}
+
+/** Takes what is worth being sent before its manifest. */
+async function receiveAhead(
+  connection: PeerConnection,
+  sizes: readonly number[],
+  workspace: Workspace,
+): Promise<void> {
+  const indexes = await workspace.offerAhead(sizes);
+  connection.send(encodeHostMessage({ type: 'ahead_wanted', indexes }));
+  if (indexes.length === 0) return;
+  const data = connection.openReceive(CHANNEL.ahead, { windowBytes: BLOB_WINDOW_BYTES });
+  const feed = new BlobFeed(workspace, () => undefined);
+  await Promise.race([data.onData((piece) => feed.push(piece)), feed.failed]);
+  await feed.end();
 }
 
 /** Resolves with the number of blobs that the client could not send any more. */

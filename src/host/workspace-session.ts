@@ -10,6 +10,7 @@ import type { BlobSink } from '../protocol/blob-receiver.js';
 import { badMessage } from '../protocol/fields.js';
 import { RmtxError, systemErrorCode } from '../errors.js';
 import { BlobStore } from '../store/blob-store.js';
+import { toDigest } from '../store/digest.js';
 import type { Digest } from '../store/digest.js';
 import { captureChanges } from '../sync/capture.js';
 import type { Capture } from '../sync/capture.js';
@@ -29,6 +30,7 @@ import type { DiskState } from '../sync/workspace-scan.js';
 import { writePartsAtomic } from '../util/atomic-parts.js';
 import { printable } from '../util/printable.js';
 import { AnchoredRoot } from '../util/safe-path.js';
+import { AheadFiles, wantedAhead } from './ahead-files.js';
 import { WorkspaceSlot } from './workspace-slot.js';
 
 export interface WorkspaceOptions {
@@ -109,6 +111,7 @@ export class WorkspaceSession implements Disposable {
   #incoming: Incoming | undefined;
   #materializer: Materializer | undefined;
   #receiver: BlobReceiver | undefined;
+  #ahead: AheadFiles | undefined;
   #gone: Digest[] = [];
   /** The manifest that the command sees. */
   #materialized: EntryTable | undefined;
@@ -128,6 +131,13 @@ export class WorkspaceSession implements Disposable {
     this.#disk = verifyWorkspace(this.#openFiles(), index ?? EntryTable.empty);
     this.#earlier = this.#disk.table;
     return { manifestId: index?.manifestId };
+  }
+
+  /** Between verify and the first manifest. Returns the indexes of the files to be pushed as blobs are. */
+  offerAhead(sizes: readonly number[]): readonly number[] {
+    const wanted = wantedAhead(sizes, { store: this.#store, table: this.#disk.table });
+    this.#ahead = new AheadFiles(this.#store, wanted);
+    return [...wanted.keys()];
   }
 
   beginManifest(options: BeginManifestOptions): void {
@@ -189,6 +199,10 @@ export class WorkspaceSession implements Disposable {
   }
 
   pushBlobs(bytes: Uint8Array): BlobsResult {
+    if (this.#ahead !== undefined) {
+      this.#ahead.push(bytes);
+      return { isRoundOver: false, gone: [] };
+    }
     const receiver = expect(this.#receiver, 'pushBlobs');
     try {
       receiver.push(bytes);
@@ -315,15 +329,23 @@ export class WorkspaceSession implements Disposable {
   }
 
   #requestMissing(materializer: Materializer): MissingBlobs {
-    let missingFiles = 0;
     let missingBytes = 0;
     this.#gone = [];
     this.#receiver = new BlobReceiver(this.#sinkFor(materializer));
+    let missingFiles = 0;
     for (const { digest, size } of materializer.missing()) {
+      const name = this.#ahead && toDigest(digest);
+      const file = name && this.#ahead?.take(name);
+      if (name !== undefined && file !== undefined) {
+        materializer.placeFile(name, file);
+        continue;
+      }
       this.#receiver.want(digest, size);
       missingFiles += 1;
       missingBytes += size;
     }
+    this.#ahead?.discard();
+    this.#ahead = undefined;
     if (!Number.isSafeInteger(missingBytes))
       throw badMessage('files of more bytes than can be counted');
     if (missingFiles > 0) this.#receiver.endRound();
@@ -334,9 +356,9 @@ export class WorkspaceSession implements Disposable {
   #sinkFor(materializer: Materializer): BlobSink {
     const { partials } = this.#store;
     return {
-      basis: (digest) => materializer.openOlder(digest) ?? partials.open(digest),
+      basis: (digest, size) => materializer.openOlder(digest) ?? partials.open(digest, size),
       small: (digest, bytes) => materializer.placeBytes(digest, bytes),
-      createLarge: (digest) => partials.claim(digest),
+      createLarge: (digest, size) => partials.claim(digest, size),
       large: (digest, file) => materializer.placeFile(digest, file),
       unfinished: (digest, file) => partials.release(digest, file),
       gone: (digest) => this.#gone.push(digest),
@@ -346,6 +368,8 @@ export class WorkspaceSession implements Disposable {
   #endRound(): void {
     this.#receiver?.[Symbol.dispose]();
     this.#receiver = undefined;
+    this.#ahead?.[Symbol.dispose]();
+    this.#ahead = undefined;
   }
 }
 

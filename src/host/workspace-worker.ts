@@ -41,6 +41,8 @@ function perform(request: WorkerRequest): WorkerCalls[WorkerMethod]['result'] {
       return undefined;
     case 'verify':
       return current().verify();
+    case 'offerAhead':
+      return current().offerAhead(request.argument);
     case 'beginManifest':
       current().beginManifest(request.argument);
       return undefined;

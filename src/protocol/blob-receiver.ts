@@ -184,6 +184,8 @@ export class BlobReceiver implements Disposable {
       case 'stream-data':
       case 'stream-end':
         throw badRecord(`${head.type} without a stream`);
+      case 'ahead':
+        throw badRecord('a file ahead among blobs');
       case 'gone':
       case 'round-end':
         return;
@@ -197,6 +199,8 @@ export class BlobReceiver implements Disposable {
         return;
       case 'stream':
         this.#stream = new StreamedBlob(toDigest(head.digest), head.size, this.#sink);
+        return;
+      case 'ahead':
         return;
       case 'stream-data':
         this.#stream?.append(bytes);

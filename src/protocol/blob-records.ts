@@ -9,6 +9,9 @@
  *   (any of these)                            GONE digest
  *   ROUND_END                                 ROUND_END
  *
+ * Before the first round the client may send files ahead that the host wants to have as soon as it can, on a
+ * channel of their own: AHEAD index, STREAM_DATA length, bytes …, STREAM_END for each.
+ *
  * A record is a type byte, then raw digests of 32 bytes and varints. GONE also ends a stream whose file
  * changed under the sender; a stream is good only once STREAM_END came and the digest is right.
  */
@@ -32,6 +35,7 @@ const CHUNK_LIST = 5;
 const CHUNK = 6;
 const GONE = 7;
 const ROUND_END = 8;
+const AHEAD = 9;
 
 /** Bytes of one STREAM_DATA record at most; both sides hold one in memory. */
 export const MAX_STREAM_DATA_BYTES = 1024 * 1024;
@@ -58,7 +62,8 @@ export type BlobDataHead =
       readonly length: number;
     }
   | { readonly type: 'gone'; readonly digest: Uint8Array }
-  | { readonly type: 'round-end' };
+  | { readonly type: 'round-end' }
+  | { readonly type: 'ahead'; readonly index: number };
 
 export function encodeDataHead(writer: ByteWriter, head: BlobDataHead): void {
   switch (head.type) {
@@ -85,6 +90,9 @@ export function encodeDataHead(writer: ByteWriter, head: BlobDataHead): void {
       return;
     case 'round-end':
       writer.u8(ROUND_END);
+      return;
+    case 'ahead':
+      writer.u8(AHEAD).varint(head.index);
   }
 }
 
@@ -228,6 +236,8 @@ function readDataHead(reader: ByteReader): BlobDataHead {
       return { type: 'gone', digest: reader.raw(DIGEST_BYTES) };
     case ROUND_END:
       return { type: 'round-end' };
+    case AHEAD:
+      return { type: 'ahead', index: reader.varint() };
     default:
       throw badRecord(`a blob record of unknown type ${type}`);
   }
@@ -255,6 +265,7 @@ function bodyLengthOf(head: BlobDataHead): number {
     case 'stream-end':
     case 'gone':
     case 'round-end':
+    case 'ahead':
       return 0;
   }
 }

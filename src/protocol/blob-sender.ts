@@ -24,7 +24,7 @@ import { hashBytes, toDigest } from '../store/digest.js';
 import type { Digest } from '../store/digest.js';
 import { runInSlices } from '../util/slices.js';
 import { TimeSlice } from '../util/time-slice.js';
-import { badRecord } from './blob-record-head.js';
+import { MAX_HEAD_BYTES, badRecord } from './blob-record-head.js';
 import { BlobRequestDecoder } from './blob-requests.js';
 import type { BlobRequest } from './blob-requests.js';
 import { RecordBatch } from './record-batch.js';

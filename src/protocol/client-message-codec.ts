@@ -1,4 +1,5 @@
 /** Client → host messages, to and from JSON. The order and the meaning are in messages.ts. */
+import { LARGE_BLOB_BYTES } from '../store/chunk-list.js';
 import type { ManifestId } from '../sync/entry.js';
 import { Fields, badMessage } from './fields.js';
 import {
@@ -7,6 +8,7 @@ import {
   CONTEXT_KEY_PATTERN,
   FORWARDED_SIGNALS,
   MANIFEST_ID_PATTERN,
+  MAX_AHEAD_FILES,
   MAX_FORWARDED,
   MAX_PULLED_PATHS,
   MAX_ROUNDS,
@@ -34,6 +36,8 @@ export function parseClientMessage(value: unknown): ClientMessage {
         contextName: fields.string('context_name', 200),
         label: fields.string('label', 200),
       };
+    case 'ahead':
+      return { type, sizes: fields.integers('sizes', MAX_AHEAD_FILES, LARGE_BLOB_BYTES) };
     case 'manifest':
       return {
         type,
@@ -158,6 +162,7 @@ export function encodeClientMessage(message: ClientMessage): object {
         context_key: message.contextKey,
         paths: message.paths,
       };
+    case 'ahead':
     case 'signal':
     case 'resize':
     case 'forward_open':

@@ -90,6 +90,15 @@ export class Fields {
     });
   }
 
+  /** Integers from `min` on. */
+  integers(name: string, maxCount: number, min: number): number[] {
+    return this.#list(name, maxCount).map((item) => {
+      if (typeof item !== 'number' || !Number.isSafeInteger(item) || item < min)
+        throw this.#wrong(name, `a list of integers from ${min} on`);
+      return item;
+    });
+  }
+
   objects(name: string, maxCount: number): Fields[] {
     return this.#list(name, maxCount).map((item) => new Fields(item, `${this.#what}.${name}`));
   }

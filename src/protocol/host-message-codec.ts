@@ -5,6 +5,7 @@ import { Fields, badMessage } from './fields.js';
 import { parseForwardChannel, parseManifestId } from './client-message-codec.js';
 import {
   FORWARD_FAILURES,
+  MAX_AHEAD_FILES,
   MAX_PROBLEMS,
   MAX_PULLED_PATHS,
   MAX_ROUNDS,
@@ -55,6 +56,8 @@ export function parseHostMessage(value: unknown): HostMessage {
         wantsSyncBack: fields.boolean('wants_sync_back'),
         slot: fields.optionalInteger('slot', 0, 10_000),
       };
+    case 'ahead_wanted':
+      return { type, indexes: fields.integers('indexes', MAX_AHEAD_FILES, 0) };
     case 'blobs_wanted':
       return {
         type,
@@ -235,6 +238,7 @@ export function encodeHostMessage(message: HostMessage): object {
         },
         problems: message.problems,
       };
+    case 'ahead_wanted':
     case 'blobs_wanted':
     case 'pulled':
     case 'forward_broken':

@@ -4,6 +4,9 @@
  *   client                                         host
  *   hello, run_open              ───────────►
  *                                ◄───────────      welcome (or refused), run_opened {base manifest}
+ *   ahead {sizes}                ───────────►      (large files that are new here; may be left out)
+ *                                ◄───────────      ahead_wanted
+ *   channel ahead                ───────────►      (their content, while they are still being hashed)
  *   manifest + channels rules, manifest ─────►     (rebuilds the manifest)
  *   start                        ───────────►      (sent at once: the host starts when it has all)
  *                                ◄───────────      blobs_wanted + channel requests   ┐ as often as
@@ -66,6 +69,7 @@ export const CHANNEL = {
   changes: 5,
   resultRequests: 6,
   resultBlobs: 7,
+  ahead: 8,
   /** First of three consecutive numbers (manifest, requests, blobs) for each upload round. */
   firstRound: 16,
   /** First of {@link MAX_FORWARDED} numbers, each for one connection to a forwarded port at a time. */
@@ -156,6 +160,11 @@ export type CommandOutcome =
 export type ClientMessage =
   | { type: 'hello'; protocolMin: number; protocolMax: number; version: string }
   | { type: 'run_open'; runId: string; contextKey: string; contextName: string; label: string }
+  | {
+      type: 'ahead';
+      /** Of files that could be sent before the manifest; which ones, nobody needs to know yet. */
+      sizes: readonly number[];
+    }
   | {
       type: 'manifest';
       round: number;
@@ -250,6 +259,11 @@ export type HostMessage =
       /** Undefined before the workspace was opened, and for a record that another version wrote. */
       slot: number | undefined;
     }
+  | {
+      type: 'ahead_wanted';
+      /** Indexes into `sizes`; where there are none, no channel is opened. */
+      indexes: readonly number[];
+    }
   | { type: 'blobs_wanted'; round: number; files: number; bytes: number }
   | { type: 'started' }
   | {
@@ -282,6 +296,9 @@ export type HostMessage =
   | { type: 'forward_over'; channel: number }
   | { type: 'notice'; code: string; message: string }
   | { type: 'error'; error: RmtxError };
+
+/** Files in one `ahead`. */
+export const MAX_AHEAD_FILES = 1000;
 
 /** At most this many waiting runs are named in `run_opened`. */
 export const MAX_WAITING_NAMED = 5;

@@ -2,8 +2,8 @@
  * Large blobs that a broken connection left unfinished, kept so that the next run need not fetch all of
  * it again. Whatever such a file holds is checked chunk by chunk before it is used.
  *
- * At rest it is `partial/<hex>`. Whoever writes one has it under a name of his own,
- * `partial/<hex>.<pid>.<random>`, taken by a rename that only one can win: two runs that fetch one blob
+ * At rest it is `partial/<hex>`, or `partial/size-<bytes>` where the digest was not known yet. Whoever writes
+ * one has it under a name of his own, `partial/<hex>.<pid>.<random>`, taken by a rename that only one can win: two runs that fetch one blob
  * at the same time never write into the same file. What a killed process held is taken over as well.
  */
 import { constants, openSync, readdirSync, renameSync } from 'node:fs';
@@ -29,22 +29,26 @@ export class PartialBlobs {
     this.directory = path.join(storeDirectory, PARTIALS);
   }
 
-  /** Opens for reading what an interrupted transfer left of this blob, undefined where it is nothing. */
-  open(digest: Digest): number | undefined {
-    const free = this.#findFree(digest);
+  /**
+   * Opens for reading what an interrupted transfer left of this blob, undefined where it is nothing. With a
+   * size it may also be what was left of a blob whose digest was not known.
+   */
+  open(digest: Digest, size?: number): number | undefined {
+    const free = this.#findFreeOf(digest, size);
     return free === undefined ? undefined : openIfThere(this.#path(free));
   }
 
   /**
    * Opens what an interrupted transfer left, or a new empty file. Nobody else has it; end with
-   * {@link release}, or move or remove the file.
+   * {@link release}, or move or remove the file. With a size as {@link open}.
    */
-  claim(digest: Digest): OpenPartial {
-    ensurePrivateDirectory(this.directory);
-    const own = this.#path(`${hexOf(digest)}.${process.pid}.${randomName()}`);
-    const free = this.#findFree(digest);
-    if (free !== undefined) renameIfThere(this.#path(free), own);
-    return { fd: openSync(own, OPEN_FLAGS, PRIVATE_FILE_MODE), path: own };
+  claim(digest: Digest, size?: number): OpenPartial {
+    return this.#claim(hexOf(digest), this.#findFreeOf(digest, size));
+  }
+
+  /** As {@link claim}, for a file whose digest is not known yet. */
+  claimUnnamed(size: number): OpenPartial {
+    return this.#claim(unnamed(size), this.#findFree(unnamed(size)));
   }
 
   /** Keeps an unfinished file for the next run. The one finished last stays, where there are two. */
@@ -52,11 +56,27 @@ export class PartialBlobs {
     renameIfThere(claimed, this.#path(hexOf(digest)));
   }
 
-  /** The name of a file of this blob that nobody writes. */
-  #findFree(digest: Digest): string | undefined {
-    const hex = hexOf(digest);
-    const names = this.names().filter((name) => name.startsWith(hex));
-    return names.includes(hex) ? hex : names.find((name) => !isHeld(name));
+  /** As {@link release}. Of two files of one size, the one finished last is worth a try, too. */
+  releaseUnnamed(size: number, claimed: string): void {
+    renameIfThere(claimed, this.#path(unnamed(size)));
+  }
+
+  #claim(name: string, free: string | undefined): OpenPartial {
+    ensurePrivateDirectory(this.directory);
+    const own = this.#path(`${name}.${process.pid}.${randomName()}`);
+    if (free !== undefined) renameIfThere(this.#path(free), own);
+    return { fd: openSync(own, OPEN_FLAGS, PRIVATE_FILE_MODE), path: own };
+  }
+
+  #findFreeOf(digest: Digest, size: number | undefined): string | undefined {
+    const free = this.#findFree(hexOf(digest));
+    return free === undefined && size !== undefined ? this.#findFree(unnamed(size)) : free;
+  }
+
+  /** The full name of a file of this name that nobody writes. */
+  #findFree(name: string): string | undefined {
+    const all = this.names().filter((found) => found === name || found.startsWith(`${name}.`));
+    return all.includes(name) ? name : all.find((found) => !isHeld(found));
   }
 
   names(): string[] {
@@ -71,6 +91,10 @@ export class PartialBlobs {
   #path(name: string): string {
     return path.join(this.directory, name);
   }
+}
+
+function unnamed(size: number): string {
+  return `size-${size}`;
 }
 
 /** True where a living process has the file; a number that was given out again only costs a resume. */

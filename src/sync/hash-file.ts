@@ -9,6 +9,7 @@ import type { Digest } from '../store/digest.js';
 import { ctimeUsOf, mtimeUsOf, nowUs } from '../util/microseconds.js';
 import type { AnchoredRoot } from '../util/safe-path.js';
 import { runAtOnce } from '../util/slices.js';
+import type { Steps } from '../util/slices.js';
 import { signatureOf } from './stat-signature.js';
 import type { StatSignature } from './stat-signature.js';
 
@@ -31,6 +32,16 @@ const PIECE_BYTES = 1024 * 1024;
 
 let sharedBuffer: Buffer | undefined;
 
+export interface HashedBytes {
+  readonly size: number;
+  readonly digest: Digest;
+  /** All of them where they were read at once; good until the next file is hashed. */
+  readonly bytes: Buffer | undefined;
+}
+
+/** Hashes the first `limit` bytes of an open file, or as far as it goes. */
+type HashOpenFile<Y> = (fd: number, limit: number) => Generator<Y | undefined, HashedBytes>;
+
 /**
  * Hashes a file, yielding between pieces. Undefined where it is missing or no regular file; throws the
  * system error where it cannot be read, PATH_ESCAPES_ROOT where a link stands in the way.
@@ -38,10 +49,27 @@ let sharedBuffer: Buffer | undefined;
  * A file that changes meanwhile is read again; one that never holds still is taken as the bytes of the
  * last reading, which is what anybody would see who copies it.
  */
-export function* hashFileInSteps(
+export function hashFileInSteps(
   root: AnchoredRoot,
   path: string,
 ): Generator<undefined, HashedFile | undefined> {
+  return hashSteadily(root, path, hashOpenFile);
+}
+
+/** As {@link hashFileInSteps}; `readFirst` is what reads it the first time, whatever else it does with the bytes. */
+export function hashFileWith(
+  root: AnchoredRoot,
+  path: string,
+  readFirst: HashOpenFile<Promise<void>>,
+): Steps<HashedFile | undefined> {
+  return hashSteadily(root, path, readFirst);
+}
+
+function* hashSteadily<Y>(
+  root: AnchoredRoot,
+  path: string,
+  readFirst: HashOpenFile<Y>,
+): Generator<Y | undefined, HashedFile | undefined> {
   // The clock before the stat, and that before the bytes: a write after either shows in the times.
   let clockUs = nowUs();
   const opened = root.openWithStats(path);
@@ -50,7 +78,8 @@ export function* hashFileInSteps(
   try {
     let before = opened.stats;
     for (let attempt = 1; ; attempt++) {
-      const { size, digest, bytes } = yield* hashOpenFile(fd, before.size);
+      const read = attempt === 1 ? readFirst : hashOpenFile;
+      const { size, digest, bytes } = yield* read(fd, before.size);
       const isWhole = size === before.size && isUntouched(before, fstatSync(fd));
       if (!isWhole && attempt < MAX_ATTEMPTS) {
         clockUs = nowUs();
@@ -113,10 +142,7 @@ export function readFileAt(
 }
 
 /** Hashes the first `limit` bytes, or as far as the file goes: one that grows all the time has an end, too. */
-function* hashOpenFile(
-  fd: number,
-  limit: number,
-): Generator<undefined, Pick<HashedFile, 'size' | 'digest' | 'bytes'>> {
+export function* hashOpenFile(fd: number, limit: number): Generator<undefined, HashedBytes> {
   // The buffer is free again at each yield: other work may use it meanwhile.
   const buffer = (sharedBuffer ??= Buffer.allocUnsafeSlow(PIECE_BYTES));
   if (limit <= PIECE_BYTES) {

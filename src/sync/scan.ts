@@ -14,6 +14,7 @@ import { toFsPath } from '../util/path-bytes.js';
 import { printable } from '../util/printable.js';
 import type { AnchoredRoot } from '../util/safe-path.js';
 import { runInSlices } from '../util/slices.js';
+import type { Steps } from '../util/slices.js';
 import { EntryTable } from './entry-table.js';
 import type { Problem, WorkspacePath } from './entry.js';
 import {
@@ -27,6 +28,8 @@ import {
 import { GitignoreFinder } from './gitignore-finder.js';
 import { hashFileInSteps } from './hash-file.js';
 import type { KeptContents } from './kept-contents.js';
+import { LargeFiles } from './large-files.js';
+import type { LargeFileReader } from './large-files.js';
 import { LeftOut } from './left-out.js';
 import type { LeftOutNames } from './left-out.js';
 import { checkMounts, namesTowardMounts } from './mount-paths.js';
@@ -46,6 +49,8 @@ export interface ScanOptions {
   readonly previous?: ScanState | undefined;
   /** Gets the small files that are read. */
   readonly kept?: KeptContents | undefined;
+  /** Reads large files that the previous scan did not have; without it they are hashed like the others. */
+  readonly largeFiles?: LargeFileReader | undefined;
   /** Told how many paths were visited, every 100 ms at most. */
   readonly onProgress?: (paths: number) => void;
   readonly abortSignal?: AbortSignal | undefined;
@@ -131,11 +136,12 @@ class Scan {
   readonly #isTrusted: boolean;
   readonly #kept: KeptContents | undefined;
   readonly #problems: Problem[] = [];
+  readonly #large: LargeFiles | undefined;
   readonly #stack: Frame[] = [];
   #filesHashed = 0;
   #bytesHashed = 0;
 
-  constructor({ root, rules, previous, kept }: ScanOptions) {
+  constructor({ root, rules, previous, kept, largeFiles }: ScanOptions) {
     this.#root = root;
     this.#kept = kept;
     this.#rules = new SyncRules(rules);
@@ -144,11 +150,19 @@ class Scan {
     this.#untouched = new UntouchedFiles(this.#table.base);
     this.#isTrusted = previous !== undefined && hasSameBase(rules, previous);
     this.#leftOut = new LeftOut(previous?.leftOut);
+    this.#large =
+      largeFiles &&
+      new LargeFiles({
+        reader: largeFiles,
+        root,
+        onHashed: (size) => this.#countHashed(size),
+        onError: (path, error) => this.#report(path, error),
+      });
     if (rules.gitignore !== null)
       this.#gitignore = new GitignoreFinder(root, this.#rules, previous);
   }
 
-  *run(): Generator<undefined, ScanResult> {
+  *run(): Steps<ScanResult> {
     // Directories remembered from an earlier use may have been replaced since.
     this.#root.forget();
     checkMounts(this.#root, this.#rules.mountPaths);
@@ -170,8 +184,10 @@ class Scan {
         yield;
       }
     }
+    const walked = this.#table.finish();
+    const table = this.#large === undefined ? walked : yield* this.#large.addTo(walked);
     this.#root.forget();
-    return this.#finish();
+    return this.#finish(table);
   }
 
   #enterRoot(): void {
@@ -274,7 +290,8 @@ class Scan {
       if (stats === undefined || !isOfKind(stats, place.kind)) return undefined;
       if (stats.isDirectory()) this.#takeDirectory(place, stats);
       else if (place.isOnTheWay || this.#table.keepIfUntouched(row, stats)) return undefined;
-      else if (stats.isFile()) return place;
+      else if (stats.isFile())
+        return row < 0 && this.#large?.take(path, stats.size) === true ? undefined : place;
       else if (stats.isSymbolicLink()) {
         const link = toLinkEntry(path, { target: readLink(file), stats, clockUs });
         this.#table.put(row, link.entry, link.signature);
@@ -305,8 +322,7 @@ class Scan {
       const hashed = yield* hashFileInSteps(this.#root, path);
       if (hashed === undefined) return;
       if (hashed.bytes !== undefined) this.#kept?.keep(hashed.digest, hashed.bytes);
-      this.#filesHashed += 1;
-      this.#bytesHashed += hashed.size;
+      this.#countHashed(hashed.size);
       const { entry, signature } = toFileEntry(path, hashed);
       this.#table.put(row, entry, signature);
     } catch (error) {
@@ -314,15 +330,20 @@ class Scan {
     }
   }
 
+  #countHashed(size: number): void {
+    this.#filesHashed += 1;
+    this.#bytesHashed += size;
+  }
+
   #report(path: WorkspacePath, error: unknown): void {
     if (!isGone(error)) this.#problems.push(unreadableProblem(path, error));
   }
 
-  #finish(): ScanResult {
+  #finish(table: EntryTable): ScanResult {
     const previous = this.#previous;
     const isSameRules = this.#isTrusted && this.#gitignore?.hasChanged !== true;
     const state = {
-      table: this.#table.finish(),
+      table,
       rules: (isSameRules ? previous?.rules : undefined) ?? this.#rules.sources,
       gitignoreSignatures:
         (isSameRules ? previous?.gitignoreSignatures : undefined) ??

@@ -1,7 +1,12 @@
 /** Long synchronous work in slices, so that the event loop can serve a connection meanwhile. */
 
+import { orAborted } from './or-aborted.js';
+
 /** 10 ms a slice delays a packet less than a network does. */
 const SLICE_MS = 10;
+
+/** Work in steps; one that yields a promise goes on when that has resolved. */
+export type Steps<T> = Generator<Promise<void> | undefined, T>;
 
 export interface SliceOptions {
   readonly abortSignal?: AbortSignal | undefined;
@@ -12,12 +17,9 @@ export interface SliceOptions {
 /**
  * Runs a generator to its end and returns its result. It yields wherever it may be interrupted, as often
  * as it likes (50 ns each). When aborted it is ended at such a place, so that its `finally` blocks run,
- * and the signal's reason is thrown.
+ * and the signal's reason is thrown. Rejects with what a promise of a step rejects with.
  */
-export async function runInSlices<T>(
-  steps: Generator<undefined, T>,
-  options: SliceOptions = {},
-): Promise<T> {
+export async function runInSlices<T>(steps: Steps<T>, options: SliceOptions = {}): Promise<T> {
   try {
     for (;;) {
       options.abortSignal?.throwIfAborted();
@@ -25,6 +27,11 @@ export async function runInSlices<T>(
       do {
         const step = steps.next();
         if (step.done === true) return step.value;
+        if (step.value !== undefined) {
+          const { abortSignal } = options;
+          await (abortSignal === undefined ? step.value : orAborted(step.value, abortSignal));
+          abortSignal?.throwIfAborted();
+        }
       } while (performance.now() < end);
       await new Promise((resolve) => setImmediate(resolve));
       options.onSlice?.();

@@ -4,11 +4,15 @@ import { describe, test } from 'node:test';
 import { CHANNEL, MAX_ROUNDS, roundChannels } from '../../src/protocol/messages.js';
 import { hashBytes } from '../../src/store/digest.js';
 import type { Entry } from '../../src/sync/entry.js';
+import type { BlobDataHead } from '../../src/protocol/blob-records.js';
+import { recordOf } from '../support/lying-client.js';
 import type { LyingRun } from '../support/lying-client.js';
 import { NO_MANIFEST, file, manifestIdOf, upserts } from '../support/lying-entries.js';
 import { requestsOf } from '../support/lying-host.js';
 import { Scene, assertRefused } from '../support/lying-scene.js';
 import type { Lie } from '../support/lying-scene.js';
+
+type SendRecord = (head: BlobDataHead, body?: Uint8Array) => void;
 
 describe('the blobs of a client', () => {
   const wanted =
@@ -127,6 +131,57 @@ describe('the blobs of a client', () => {
         },
       ],
     });
+  });
+
+  test('are taken ahead of their manifest only as they were asked for', async () => {
+    await using scene = await Scene.create();
+    const size = 4 * 1024 * 1024;
+    const piece = Buffer.alloc(1024 * 1024);
+    const ahead =
+      (sizes: readonly number[], records: (send: SendRecord) => void): Lie =>
+      async (run) => {
+        await run.open();
+        run.say({ type: 'ahead', sizes });
+        await run.next('ahead_wanted');
+        const channel = run.connection.openSend(CHANNEL.ahead);
+        records((head, body) => void channel.write(recordOf(head, body)).catch(() => undefined));
+        channel.end();
+        await run.ending();
+      };
+    await assertRefused(scene, {
+      'one that was not offered': [
+        'BAD_MESSAGE',
+        ahead([size], (send) => send({ type: 'ahead', index: 1 })),
+      ],
+      'one larger than it was offered': [
+        'BAD_MESSAGE',
+        ahead([size], (send) => {
+          send({ type: 'ahead', index: 0 });
+          for (let count = 0; count < 5; count++)
+            send({ type: 'stream-data', length: piece.length }, piece);
+        }),
+      ],
+      'small ones': ['BAD_MESSAGE', ahead([size - 1], () => undefined)],
+      'more than a message may name': [
+        'BAD_MESSAGE',
+        ahead(new Array<number>(1001).fill(size), () => undefined),
+      ],
+      'an offer after the other': [
+        'BAD_MESSAGE',
+        async (run) => {
+          await run.open();
+          run.say({ type: 'ahead', sizes: [] });
+          await run.next('ahead_wanted');
+          run.say({ type: 'ahead', sizes: [] });
+          await run.ending();
+        },
+      ],
+    });
+    const run = await scene.liar.connect();
+    await run.open();
+    run.say({ type: 'ahead', sizes: [2 ** 52, size] });
+    assert.deepEqual((await run.next('ahead_wanted')).indexes, []);
+    run.connection.destroy();
   });
 
   test('that another client sent are asked for all the same, and are not given away', async () => {

@@ -188,6 +188,75 @@ describe('large files', () => {
   });
 });
 
+describe('large files that are new', () => {
+  const SIZE = 24 * MIB;
+
+  test('go up once while they are hashed, and are files as any other', async () => {
+    const project = paired.projectWith({ 'a/small.txt': 'small', 'z.txt': 'last' });
+    project.write({ 'b/large.bin': largeFile(SIZE), 'c.bin': largeFile(5 * MIB) });
+    const script = `rm -f made; sha256sum b/large.bin c.bin; ls`;
+    const here = (): string =>
+      spawnSync('sh', ['-c', script], { cwd: project.root }).stdout.toString();
+    const cold = await runReported(project, script);
+    assert.deepEqual([cold.code, cold.text, cold.problems], [0, here(), []], cold.stderr);
+    assert.ok(cold.uploadedBytes >= SIZE + 5 * MIB && cold.uploadedBytes < SIZE + 6 * MIB);
+    const warm = await runReported(project, script);
+    assert.deepEqual([warm.text, warm.uploadedBytes], [here(), 0]);
+    project.write({ 'd/later.bin': largeFile(SIZE + 1) });
+    const later = await runReported(project, `${script}; sha256sum d/later.bin`);
+    assert.match(later.text, /d\/later\.bin/);
+    assert.ok(later.uploadedBytes > SIZE && later.uploadedBytes < SIZE + MIB);
+  });
+
+  test('do not go up where the host has them already', async () => {
+    const project = paired.projectWith({ 'a.txt': 'a' });
+    const large = largeFile(SIZE);
+    project.write({ 'one.bin': large, 'twin.bin': large });
+    const cold = await runReported(project, 'cmp one.bin twin.bin');
+    assert.deepEqual([cold.code, cold.stderr], [0, '']);
+    assert.ok(cold.uploadedBytes < SIZE + MIB, `${cold.uploadedBytes} bytes for twins`);
+    renameSync(project.path('one.bin'), project.path('renamed.bin'));
+    const renamed = await runReported(project, 'cmp renamed.bin twin.bin');
+    assert.deepEqual([renamed.code, renamed.uploadedBytes], [0, 0], renamed.stderr);
+    const away = paired.rig.newDirectory('away');
+    for (const name of ['renamed.bin', 'twin.bin'])
+      renameSync(project.path(name), `${away}/${name}`);
+    assert.equal((await project.sh('ls')).text, 'a.txt\n');
+    for (const name of ['renamed.bin', 'twin.bin'])
+      renameSync(`${away}/${name}`, project.path(name));
+    const back = await runReported(project, 'cmp renamed.bin twin.bin');
+    assert.deepEqual([back.code, back.uploadedBytes], [0, 0], back.stderr);
+  });
+
+  test('survive a cut on their way, and what had come is not sent again', async () => {
+    const project = paired.projectWith({});
+    project.write({ 'large.bin': largeFile(SIZE) });
+    await using proxy = await CuttingProxy.to(paired.host.port);
+    proxy.cutAfter = (SIZE * 3) / 4;
+    proxy.cutsLeft = 1;
+    const run = await runReported(project, 'sha256sum < large.bin', {
+      flags: ['--host', proxy.address],
+    });
+    const here = spawnSync('sha256sum', { input: readFileSync(project.path('large.bin')) });
+    assert.deepEqual([run.code, run.text], [0, here.stdout.toString()], run.stderr);
+    assert.ok(proxy.connections >= 2);
+    assert.ok(proxy.carriedInAll < SIZE * 1.5, `${proxy.carriedInAll} bytes in all`);
+  });
+
+  test('end with the run where it is given up', async () => {
+    const project = paired.projectWith({});
+    project.write({ 'large.bin': largeFile(4 * SIZE) });
+    await using proxy = await CuttingProxy.to(paired.host.port);
+    const { running, ended } = startReported(project, 'touch ran', {
+      flags: ['--host', proxy.address],
+    });
+    await proxy.hasCarried(MIB);
+    running.child.kill('SIGINT');
+    assert.equal((await ended).code, 130);
+    assert.ok(proxy.carried < 4 * SIZE, 'the interrupt came too late');
+  });
+});
+
 describe('what need not travel', () => {
   test('a directory that is renamed here or there is not sent again', async () => {
     const files = Object.fromEntries(

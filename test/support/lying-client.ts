@@ -9,6 +9,7 @@ import type { TLSSocket } from 'node:tls';
 import type { RmtxError } from '../../src/errors.js';
 import { isRmtxError } from '../../src/errors.js';
 import { encodeDataHead } from '../../src/protocol/blob-records.js';
+import type { BlobDataHead } from '../../src/protocol/blob-records.js';
 import { BlobRequestDecoder } from '../../src/protocol/blob-requests.js';
 import { encodeClientMessage } from '../../src/protocol/client-message-codec.js';
 import { PeerConnection } from '../../src/protocol/connection.js';
@@ -48,6 +49,12 @@ export const EVERYTHING = encodeRuleSources({
 export interface ListeningHost {
   readonly port: number;
   readonly stateDirectory: string;
+}
+
+export function recordOf(head: BlobDataHead, body: Uint8Array = Buffer.alloc(0)): Buffer {
+  const writer = new ByteWriter();
+  encodeDataHead(writer, head);
+  return Buffer.concat([writer.view(), body]);
 }
 
 export class LyingClient {
@@ -241,11 +248,10 @@ export class LyingRun {
     const decoder = new BlobRequestDecoder();
     for await (const piece of this.connection.openReceive(requests))
       for (const request of decoder.push(piece))
-        answer(request, (head, body = Buffer.alloc(0)) => {
-          const writer = new ByteWriter();
-          encodeDataHead(writer, head);
-          void channel.write(Buffer.concat([writer.view(), body])).catch(() => undefined);
-        });
+        answer(
+          request,
+          (head, body) => void channel.write(recordOf(head, body)).catch(() => undefined),
+        );
     channel.end();
   }
 

@@ -23,6 +23,7 @@ test('every client message survives the wire', () => {
       contextName: 'näme',
       label: '',
     },
+    { type: 'ahead', sizes: [4 * 1024 * 1024, Number.MAX_SAFE_INTEGER] },
     { type: 'manifest', round: 0, base: null, manifestId, hasRules: true },
     { type: 'manifest', round: 2, base: manifestId, manifestId, hasRules: false },
     {
@@ -108,6 +109,8 @@ test('every host message survives the wire', () => {
       wantsSyncBack: true,
       slot: 3,
     },
+    { type: 'ahead_wanted', indexes: [0, 7] },
+    { type: 'ahead_wanted', indexes: [] },
     { type: 'blobs_wanted', round: 1, files: 3, bytes: 9 },
     { type: 'started' },
     {
