@@ -1,6 +1,7 @@
 // Builds twice from one source: `tsc` emits dist/src and dist/test (what unit tests run), esbuild
 // emits dist/bundle (what ships and what end-to-end tests run). One CommonJS file a command: a small
-// entry that loads only the command asked for starts in about 28 ms, one eager file in 117 ms.
+// entry that loads only the command asked for starts in about 28 ms, one eager file in 117 ms. Whatever
+// a command loads later with import() is a file of its own, too: nobody parses it before it is needed.
 import { execFileSync } from 'node:child_process';
 import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -16,7 +17,7 @@ const at = (...parts) => path.join(root, ...parts);
  */
 const vendored = ['node-forge', 'micromatch', 'ignore', 'bonjour-service', 'systeminformation'];
 
-/** Commands and workers are entries of their own, loaded by path at run time. */
+/** Commands, their later parts and workers are entries of their own, loaded by path at run time. */
 const separateEntries = {
   name: 'separate-entries',
   setup(builder) {
@@ -24,9 +25,10 @@ const separateEntries = {
       path: args.path,
       external: true,
     }));
-    // A host that is where it was is reached without it.
-    builder.onResolve({ filter: /\/discovery\/find-hosts\.js$/ }, (args) =>
-      args.kind === 'dynamic-import' ? { path: './find-hosts.js', external: true } : undefined,
+    builder.onResolve({ filter: /^\.\.?\// }, (args) =>
+      args.kind === 'dynamic-import'
+        ? { path: `./${path.basename(args.path)}`, external: true }
+        : undefined,
     );
     builder.onResolve({ filter: /^[^./]/ }, (args) =>
       vendored.includes(args.path) && args.pluginData !== 'vendor'
@@ -44,6 +46,13 @@ const separateEntries = {
 };
 
 const commands = readdirSync(at('src/cli/commands')).filter((name) => name.endsWith('.ts'));
+/** What a command's own file loads with import(). */
+const laterParts = [
+  'src/cli/exec-run.ts',
+  'src/cli/finish-interrupted.ts',
+  'src/client/forwards.ts',
+  'src/discovery/find-hosts.ts',
+];
 const workers = ['src/host/workspace-worker.ts', 'src/runtime/terminal-keeper.ts'];
 const entry = (source, out) => ({ in: at(source), out });
 
@@ -54,9 +63,10 @@ rmSync(at('dist/bundle'), { recursive: true, force: true });
 await build({
   entryPoints: [
     entry('src/cli/main.ts', 'main'),
-    // Found by __dirname beside the command that starts it.
-    ...workers.map((source) => entry(source, `commands/${path.basename(source, '.ts')}`)),
-    entry('src/discovery/find-hosts.ts', 'commands/find-hosts'),
+    // Found beside the command that loads it, or by __dirname.
+    ...[...laterParts, ...workers].map((source) =>
+      entry(source, `commands/${path.basename(source, '.ts')}`),
+    ),
     ...vendored.map((name) => ({ in: `vendor:${name}`, out: `commands/vendor-${name}` })),
     ...commands.map((name) => entry(`src/cli/commands/${name}`, `commands/${name.slice(0, -3)}`)),
   ],

@@ -1,51 +1,23 @@
-import { describeConflict } from '../client/apply.js';
 import { openClientHome } from '../client/home.js';
-import { recoverInterrupted } from '../client/recover.js';
-import type { RecoveryReport } from '../client/recover.js';
-import { isInside, realPathIfExists } from '../config/project-root.js';
-import { RmtxError } from '../errors.js';
-import { printable } from '../util/printable.js';
+import { transactionNames } from '../client/interrupted.js';
 import type { Invocation } from './arguments.js';
-import { renderError } from './report/error.js';
-import { recoveryLines } from './report/recovery-text.js';
-
-/** Those that send a project, or write to it. */
-function changesProject(name: string): boolean {
-  return name === 'exec' || name === 'attach';
-}
 
 /**
- * Finishes what a killed run left half-applied, and says so. A failure stops what would work on
- * half-applied files; other commands only say it and go on.
+ * Finishes what a killed run left half-applied. Nearly always there is nothing, and one look finds that out;
+ * what deals with the rest is loaded only then.
  */
-export async function recover({ command, flags }: Invocation): Promise<void> {
+export async function recover(invocation: Invocation): Promise<void> {
   const { directory } = openClientHome();
-  try {
-    const reports = await recoverInterrupted(directory);
-    if (changesProject(command.name)) refuseHalfApplied(reports);
-    if (flags.has('quiet')) return;
-    for (const report of reports) {
-      const conflicts = report.conflicts.map((conflict) => ({
-        path: conflict.path,
-        description: describeConflict(conflict),
-      }));
-      for (const line of recoveryLines({ ...report, conflicts })) process.stderr.write(`${line}\n`);
-    }
-  } catch (error) {
-    if (changesProject(command.name)) throw error;
-    process.stderr.write(renderError(error, { isJson: flags.has('json'), isVerbose: false }));
-  }
+  if (hasNothingToFinish(directory)) return;
+  const { finishInterrupted } = await import('./finish-interrupted.js');
+  await finishInterrupted(invocation, directory);
 }
 
-/** What is half-applied here and cannot be finished now is no project to send. */
-function refuseHalfApplied(reports: readonly RecoveryReport[]): void {
-  const here = realPathIfExists('.');
-  if (here === undefined) return;
-  for (const { kind, projectRoot, runId, message } of reports)
-    if (kind === 'waiting' && projectRoot !== '' && isInside(here, projectRoot))
-      throw new RmtxError(
-        'ERR_RMTX_APPLY_FAILED',
-        `the results of run ${printable(runId)} are only partly in this project: ${message ?? 'the reason is unknown'}`,
-        { hint: 'remove the cause; the next rmtx command finishes it' },
-      );
+function hasNothingToFinish(clientHome: string): boolean {
+  try {
+    return transactionNames(clientHome).length === 0;
+  } catch {
+    // A home that cannot be read is said by whoever reads it to finish something.
+    return false;
+  }
 }

@@ -43,7 +43,8 @@ export async function attachRun(
   sinks: RunSinks,
 ): Promise<RunReport | DetachedRun> {
   const teller = new RunTeller(sinks);
-  using interrupts = new Interrupts((message) => teller.warn('interrupt', message));
+  using interrupts = new Interrupts();
+  interrupts.onNotice = (message) => teller.warn('interrupt', message);
   using attached = new AttachedRun(options, { sinks, interrupts, teller });
   try {
     return await attached.execute();

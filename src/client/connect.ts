@@ -1,5 +1,4 @@
 /** Reaching the host: choose, dial, prove both identities, greet. */
-import type { Duplex } from 'node:stream';
 import { RmtxError, isRmtxError } from '../errors.js';
 import { encodeClientMessage } from '../protocol/client-message-codec.js';
 import { PeerConnection } from '../protocol/connection.js';
@@ -10,7 +9,6 @@ import { ALPN_RUN, PROTOCOL } from '../protocol/messages.js';
 import type { ClientMessage, HostMessage } from '../protocol/messages.js';
 import { formatAddress } from '../transport/address.js';
 import type { Address } from '../transport/address.js';
-import { directTcp } from '../transport/direct-tcp.js';
 import { secureAsClient } from '../transport/secure-stream.js';
 import type { SecureStream } from '../transport/secure-stream.js';
 import type { Fingerprint } from '../trust/fingerprint.js';
@@ -19,14 +17,13 @@ import type { Identity } from '../trust/identity.js';
 import { rememberAddress, rememberWakeAddresses } from '../trust/known-hosts.js';
 import { nowUs } from '../util/microseconds.js';
 import { VERSION } from '../version.js';
+import { BegunDial, DIAL_TIMEOUT_MS } from './begun-dial.js';
 import { raceDials } from './dial-race.js';
 import { addressesOf, heardAddresses } from './discovered-addresses.js';
 import { hostsDirectory, identityDirectory } from './home.js';
 import type { ClientHome } from './home.js';
 import type { HostChoice } from './host-choice.js';
 import type { HostSearch } from './host-search.js';
-
-const DIAL_TIMEOUT_MS = 10_000;
 
 export interface DialedHost extends SecureStream {
   readonly address: string;
@@ -53,6 +50,7 @@ export async function dialHost(options: {
       hint: 'run rmtx pair --host ADDR, with a code from rmtx host pair-code on the host',
     });
   const wanted = lookAround?.pins.length === 0 ? undefined : lookAround;
+  let { begun } = choice;
   const dialed = await raceDials<DialedHost>({
     abortSignal,
     patienceMs: search === undefined ? wanted?.timeoutMs : 0,
@@ -61,15 +59,19 @@ export async function dialHost(options: {
         remembered,
         wanted && (() => search?.addresses(over) ?? heardAddresses(wanted, { abortSignal: over })),
       ),
-    dial: (address, signal) =>
-      dialAddress({
+    dial: (address, signal) => {
+      const first = begun;
+      begun = undefined;
+      return dialAddress({
         address,
         identity,
         alpn,
         // What is heard may be said by anybody: it leads to the one that is looked for, or nowhere.
         pins: remembered.includes(address) ? pins : (wanted?.pins ?? pins),
         abortSignal: signal,
-      }),
+        begun: first,
+      });
+    },
   }).catch((error: unknown) => {
     throw wanted === undefined || abortSignal?.aborted === true
       ? error
@@ -108,12 +110,11 @@ export async function dialAddress(options: {
   /** Undefined: any key (pairing only). */
   readonly pins: readonly Fingerprint[] | undefined;
   readonly abortSignal?: AbortSignal | undefined;
+  /** To this address. */
+  readonly begun?: BegunDial | undefined;
 }): Promise<DialedHost> {
-  const { address, identity, alpn, pins, abortSignal } = options;
-  const stream: Duplex = await directTcp(address).dial({
-    timeoutMs: DIAL_TIMEOUT_MS,
-    ...(abortSignal === undefined ? {} : { abortSignal }),
-  });
+  const { address, identity, alpn, pins, abortSignal, begun = new BegunDial(address) } = options;
+  const stream = await begun.take(abortSignal);
   const description = formatAddress(address);
   const secure = await secureAsClient({
     stream,

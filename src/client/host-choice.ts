@@ -9,6 +9,7 @@ import type { Fingerprint } from '../trust/fingerprint.js';
 import { findKnownHost, findKnownHostAt, listKnownHosts } from '../trust/known-hosts.js';
 import type { KnownHost } from '../trust/known-hosts.js';
 import { printable } from '../util/printable.js';
+import type { BegunDial } from './begun-dial.js';
 import type { WantedHosts } from './discovered-addresses.js';
 import { hostsDirectory } from './home.js';
 import type { ClientHome } from './home.js';
@@ -22,6 +23,8 @@ export interface HostChoice {
   readonly rule: string;
   /** Undefined: nobody is to look around, because the address is final or it is switched off. */
   readonly lookAround: LookAround | undefined;
+  /** To the first address, where it was dialled already. */
+  readonly begun?: BegunDial | undefined;
 }
 
 export interface LookAround extends WantedHosts {

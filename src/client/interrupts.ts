@@ -34,6 +34,8 @@ export interface SuspensionHandlers {
 export class Interrupts implements Disposable {
   /** Aborted when the run is given up before its command started. */
   readonly abandoned = new AbortController();
+  /** Told what a signal did and what another one would do, once a command has started. */
+  onNotice: (message: string) => void = () => undefined;
   #count = 0;
   #signalName: string | undefined;
   #handlers: InterruptHandlers | undefined;
@@ -42,12 +44,10 @@ export class Interrupts implements Disposable {
   #suspending: 'no' | 'about-to' | 'stopped' = 'no';
   /** Came before the command could have them. */
   readonly #early = new Set<ForwardedSignal>();
-  readonly #onNotice: (message: string) => void;
   readonly #onEnding = (name: NodeJS.Signals): void => this.#end(name);
   readonly #onForwarded = (name: NodeJS.Signals): void => this.#pass(name as ForwardedSignal);
 
-  constructor(onNotice: (message: string) => void) {
-    this.#onNotice = onNotice;
+  constructor() {
     for (const name of ENDING) process.on(name, this.#onEnding);
     // Listening to SIGUSR1 also keeps Node from opening its debugger on it.
     for (const name of FORWARDED_SIGNALS) process.on(name, this.#onForwarded);
@@ -90,14 +90,14 @@ export class Interrupts implements Disposable {
     this.#signalName ??= name;
     if (this.#isFinishing) {
       if (this.#count > 1) process.exit(130);
-      this.#onNotice('bringing the changes home; press Ctrl-C again to leave');
+      this.onNotice('bringing the changes home; press Ctrl-C again to leave');
     } else if (this.#handlers === undefined) {
       this.abandoned.abort();
     } else {
       // The host does not answer any more; it ends the command as it was asked to.
       if (this.#count > 2) process.exit(130);
       this.#handlers.onStop(this.#count > 1);
-      this.#onNotice(
+      this.onNotice(
         this.#count > 1
           ? 'ending the command at once; press Ctrl-C again to leave'
           : 'asking the command to end (SIGTERM in 5 s, SIGKILL in 15 s); press Ctrl-C again to end it at once',

@@ -4,7 +4,7 @@
  * With one it is finished forward, comparing each path again; where the stage is damaged (a power cut),
  * taken back. A damaged journal is put aside with everything that is staged, and never guessed at.
  */
-import { readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { isRmtxError, systemErrorCode } from '../errors.js';
 import type { Problem, WorkspacePath } from '../sync/entry.js';
@@ -19,7 +19,9 @@ import { appliedOperations, lockProject, settle } from './apply/commit-transacti
 import type { Journal } from './apply/journal.js';
 import { rollBack } from './apply/rollback.js';
 import { isStageWhole } from './apply/stage-check.js';
-import { DEAD_PREFIX, Transaction, UNBORN_PREFIX, stageParent } from './apply/transaction.js';
+import { stageParent } from './apply/stage-parent.js';
+import { DEAD_PREFIX, Transaction, UNBORN_PREFIX } from './apply/transaction.js';
+import { transactionNames } from './interrupted.js';
 
 export interface RecoveryReport {
   readonly runId: string;
@@ -44,8 +46,8 @@ const LOCK_TIMEOUT_MS = 10_000;
 const UNBORN_MS = 60 * 60 * 1000;
 
 /**
- * Deals with every interrupted transaction of this client home; costs one readdir where there is none.
- * Several processes may do it at once. Throws only where the home itself cannot be read.
+ * Deals with every interrupted transaction of this client home. Several processes may do it at once. Throws
+ * only where the home itself cannot be read.
  */
 export async function recoverInterrupted(clientHome: string): Promise<RecoveryReport[]> {
   const reports: RecoveryReport[] = [];
@@ -58,15 +60,6 @@ export async function recoverInterrupted(clientHome: string): Promise<RecoveryRe
     if (report !== undefined) reports.push(report);
   }
   return reports;
-}
-
-function transactionNames(clientHome: string): string[] {
-  try {
-    return readdirSync(stageParent(clientHome)).sort();
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return [];
-    throw error;
-  }
 }
 
 /** One that was never started, or one that is over and was not removed to the end. */

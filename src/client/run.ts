@@ -7,12 +7,13 @@ import { contextKey } from '../config/context-key.js';
 import type { ResolvedConfig } from '../config/resolved-config.js';
 import { AnchoredRoot } from '../util/safe-path.js';
 import { exactCommand } from './command.js';
+import type { FirstDial } from './first-dial.js';
 import type { ForwardRequest, Forwards } from './forwards.js';
 import type { ClientHome } from './home.js';
 import { chooseHost } from './host-choice.js';
 import { HostLink, RECONNECT_LIMIT_MS } from './host-link.js';
 import { HostedRun, handlersFor } from './hosted-run.js';
-import { Interrupts } from './interrupts.js';
+import type { Interrupts } from './interrupts.js';
 import { OpenedRun } from './opened-run.js';
 import { ProjectState } from './project-state.js';
 import { ruleSourcesOf } from './project-rules.js';
@@ -40,6 +41,7 @@ export interface RunOptions {
   readonly host: string | undefined;
   /** `--discovery-timeout`. */
   readonly discoveryTimeoutMs: number | undefined;
+  readonly firstDial: FirstDial;
   readonly timeoutMs: number | undefined;
   readonly hasSyncBack: boolean;
   readonly allowMassDelete: boolean;
@@ -73,7 +75,8 @@ export async function runCommand(
   const command = exactCommand(options.command);
   const teller = new RunTeller(sinks);
   using root = AnchoredRoot.open(options.config.projectRoot);
-  using interrupts = new Interrupts((message) => teller.warn('interrupt', message));
+  const { interrupts } = options.firstDial;
+  interrupts.onNotice = (message) => teller.warn('interrupt', message);
   const run = new ClientRun({ ...options, command }, { sinks, root, interrupts, teller });
   try {
     return await run.execute();
@@ -245,18 +248,18 @@ class ClientRun {
     const { home, host, config, discoveryTimeoutMs } = this.#options;
     const { disconnectGraceMs = RECONNECT_LIMIT_MS } = this.#options;
     const { teller } = this.#around;
-    let isFirst = true;
+    let firstDial: FirstDial | undefined = this.#options.firstDial;
     return new HostLink({
       home,
       abortSignal,
       limitMs: Math.min(RECONNECT_LIMIT_MS, disconnectGraceMs),
       choose: () => {
-        const warn = (message: string): void => {
-          if (isFirst) teller.warn('damaged-record', message);
-        };
-        const choice = chooseHost({ home, named: host, config, discoveryTimeoutMs, warn });
-        if (isFirst) teller.info('host-rule', choice.rule);
-        isFirst = false;
+        if (firstDial === undefined)
+          return chooseHost({ home, named: host, config, discoveryTimeoutMs });
+        const { choice, warnings } = firstDial;
+        firstDial = undefined;
+        for (const message of warnings) teller.warn('damaged-record', message);
+        teller.info('host-rule', choice.rule);
         return choice;
       },
       onNotice: (code, text) => teller.hostSays(code, text),

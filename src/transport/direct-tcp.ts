@@ -14,7 +14,10 @@ const CAUSES: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'no answer: a firewall, or the machine is off or asleep',
 };
 
-/** Plain TCP to an address. The signal also ends what is built on the connection: it destroys it. */
+/**
+ * Plain TCP to an address. The signal also ends what is built on the connection: it destroys it. The stream is
+ * paused: what comes before somebody reads, an end or a reset included, is there for them.
+ */
 export function directTcp(address: Address): Transport {
   const description = formatAddress(address);
   return {
@@ -22,6 +25,7 @@ export function directTcp(address: Address): Transport {
     dial: ({ timeoutMs, abortSignal }) =>
       new Promise<Duplex>((resolve, reject) => {
         const socket = net.connect({ ...address, noDelay: true });
+        socket.pause();
         const fail = (cause: unknown): void => {
           clearTimeout(timer);
           socket.destroy();

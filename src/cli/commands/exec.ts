@@ -1,22 +1,19 @@
+/**
+ * `rmtx exec` up to its first packet, and only that: each millisecond before it is one that the host waits.
+ * What comes after it (`exec-run.ts`: the run, its streams, its report) is loaded while the system connects.
+ */
 import { accessSync, constants, statSync } from 'node:fs';
 import path from 'node:path';
+import { beginFirstDial } from '../../client/first-dial.js';
+import type { FirstDial } from '../../client/first-dial.js';
 import { openClientHome } from '../../client/home.js';
-import { previewProject } from '../../client/preview.js';
-import { runCommand } from '../../client/run.js';
-import type { DetachedRun, RunOptions } from '../../client/run.js';
-import type { RunReport } from '../../client/run-events.js';
-import { openInput, openOutput } from '../../client/stdio.js';
-import { LocalTerminal, terminalRequest } from '../../client/terminal.js';
 import { resolveConfig } from '../../config/resolved-config.js';
 import { RmtxError, systemErrorCode } from '../../errors.js';
 import { printable } from '../../util/printable.js';
 import type { FlagValues, Invocation } from '../arguments.js';
 import { requestedEnvironment } from '../command-environment.js';
+import type { ExecCall } from '../exec-run.js';
 import { forwardRequests } from '../forward-flag.js';
-import { jsonDocument } from '../report/json.js';
-import { previewJson, previewPairs } from '../report/preview.js';
-import { renderList } from '../report/text.js';
-import { RunRecord } from '../run-record.js';
 
 export { recover } from '../recovery.js';
 
@@ -26,55 +23,28 @@ export async function run(invocation: Invocation): Promise<number> {
   refuseReportOfDetached(flags);
   const reportFile = flags.text('report');
   if (reportFile !== undefined) refuseUnwritable(reportFile);
-  const record = new RunRecord(invocation, {
-    command: invocation.operands,
-    label: flags.text('label'),
-    timeoutMs: flags.durationMs('timeout'),
-    reportFile,
-  });
-  let report: RunReport | DetachedRun;
+  let call: ExecCall;
+  let firstDial: FirstDial | undefined;
   try {
-    const options = runOptions(invocation);
-    if (flags.has('dry-run')) return await previewRun(options, flags.has('json') ? 'json' : 'text');
-    report = await runWithStreams(options, invocation, record);
+    call = execCall(invocation);
+    if (!flags.has('dry-run')) firstDial = beginFirstDial(call);
   } catch (error) {
-    record.fail(error);
+    const { recordFailure } = await import('../exec-run.js');
+    recordFailure(invocation, error);
     throw error;
   }
-  if ('isDetached' in report) {
-    if (report.wasLeft) record.left(report.runId);
-    else record.leave(report.runId);
-    return 0;
-  }
-  record.finish(report);
-  return report.exitCode;
-}
-
-async function runWithStreams(
-  options: RunOptions,
-  { flags }: Invocation,
-  record: RunRecord,
-): Promise<RunReport | DetachedRun> {
-  const hasTerminal = options.terminal !== undefined && !options.isDetached;
-  const terminal = hasTerminal ? LocalTerminal.open() : undefined;
-  const takesStdin = !flags.has('no-stdin') && !options.isDetached;
-  const stdin = terminal?.input ?? (takesStdin ? openInput() : undefined);
-  const stdout = terminal?.output ?? openOutput(1);
   try {
-    return await runCommand(options, {
-      onEvent: (event) => record.onEvent(event),
-      // With `--json` the output travels in the events, so that stdout holds only JSON.
-      ...(flags.has('json') ? {} : { stdout, stderr: openOutput(2) }),
-      ...(stdin === undefined ? {} : { stdin }),
-      ...(terminal === undefined ? {} : { terminal }),
-    });
+    // Node hands a connection to the system on its next turn; loading would keep it from that.
+    await new Promise((resolve) => setImmediate(resolve));
+    const { runCall } = await import('../exec-run.js');
+    return await runCall(invocation, call, firstDial);
   } finally {
-    // An open pipe that nobody writes to must not keep this process once the command has ended.
-    stdin?.destroy();
+    firstDial?.[Symbol.dispose]();
   }
 }
 
-function runOptions({ flags, operands }: Invocation): RunOptions {
+/** Checks everything that needs no host, the config with it; nothing has been read or sent before. */
+function execCall({ flags, operands }: Invocation): ExecCall {
   const cwd = path.resolve(flags.text('cwd') ?? '.');
   const timeoutMs = positive(flags, 'timeout');
   // Wrong usage is said before anything that is wrong with the place.
@@ -94,7 +64,7 @@ function runOptions({ flags, operands }: Invocation): RunOptions {
     allowMassDelete: flags.has('allow-mass-delete'),
     label: flags.text('label'),
     isDetached: flags.has('detach'),
-    terminal: wantsTerminal(flags) ? terminalRequest() : undefined,
+    hasTerminal: wantsTerminal(flags),
     disconnectGraceMs: positive(flags, 'disconnect-grace'),
     forwards,
   };
@@ -131,24 +101,6 @@ function refuseForwardsOfDetached(flags: FlagValues): void {
     throw new RmtxError('ERR_RMTX_BAD_FLAG', '--detach leaves nobody here to listen for -L', {
       hint: 'give -L to rmtx attach',
     });
-}
-
-/** `--dry-run`: what takes part, and nothing else. */
-async function previewRun(options: RunOptions, form: 'text' | 'json'): Promise<number> {
-  const preview = await previewProject(options.config);
-  const { projectRoot } = options.config;
-  const { command, cwd } = options;
-  process.stdout.write(
-    form === 'json'
-      ? jsonDocument({ command, cwd, project_root: projectRoot, ...previewJson(preview) })
-      : renderList([
-          ['command', command.join(' ')],
-          ['directory', cwd],
-          ['project', projectRoot],
-          ...previewPairs(preview),
-        ]),
-  );
-  return 0;
 }
 
 /** `--cwd` may name a directory that only the command makes; its project is the one around it. */

@@ -39,6 +39,7 @@ import type { AnchoredRoot } from '../../util/safe-path.js';
 import { Area, makeTreeArea, removeTreeArea } from './areas.js';
 import { decodeJournal, encodeHeader, encodeJournal, parseHeader } from './journal.js';
 import type { Journal, TransactionHeader } from './journal.js';
+import { stageParent } from './stage-parent.js';
 import { UNDO_RECORD_NAME, closeUndoFiles, undoParent } from './undo.js';
 
 export type TransactionState = 'staging' | 'committing' | 'rolling-back' | 'done';
@@ -263,7 +264,3 @@ export class Transaction {
 /** What recovery does not take for a transaction. */
 export const UNBORN_PREFIX = '.new-';
 export const DEAD_PREFIX = '.old-';
-
-export function stageParent(clientHome: string): string {
-  return path.join(clientHome, 'stage');
-}
