@@ -3,8 +3,8 @@
  * certificate, so that a certificate can be issued again without anybody pairing again. For people and
  * for pins; content has digests (store/digest.ts).
  */
-import { X509Certificate, createHash, timingSafeEqual } from 'node:crypto';
-import type { KeyObject } from 'node:crypto';
+import type * as Crypto from 'node:crypto';
+import type { KeyObject, X509Certificate } from 'node:crypto';
 import { RmtxError } from '../errors.js';
 import { printable } from '../util/printable.js';
 
@@ -23,6 +23,9 @@ const PATTERN = /^sha256:[0-9a-f]{64}$/;
 const ID_DIGITS = 16;
 const SHORT_DIGITS = 16;
 
+/** Loaded when a key is looked at: reading and comparing fingerprints is on the way to exec's first packet. */
+const crypto = (): typeof Crypto => process.getBuiltinModule('node:crypto');
+
 /**
  * The fingerprint of a certificate's key; undefined for a peer that showed no certificate. Throws
  * BAD_MESSAGE where the bytes are no certificate.
@@ -35,9 +38,9 @@ export function fingerprintOfCertificate(
   certificate: X509Certificate | Uint8Array | undefined,
 ): Fingerprint | undefined {
   if (certificate === undefined) return undefined;
+  const { X509Certificate: Parsed } = crypto();
   try {
-    const parsed =
-      certificate instanceof X509Certificate ? certificate : new X509Certificate(certificate);
+    const parsed = certificate instanceof Parsed ? certificate : new Parsed(certificate);
     return fingerprintOfKey(parsed.publicKey);
   } catch (cause) {
     throw new RmtxError('ERR_RMTX_BAD_MESSAGE', 'the peer certificate cannot be read', { cause });
@@ -46,7 +49,7 @@ export function fingerprintOfCertificate(
 
 export function fingerprintOfKey(publicKey: KeyObject): Fingerprint {
   const spki = publicKey.export({ type: 'spki', format: 'der' });
-  return (PREFIX + createHash('sha256').update(spki).digest('hex')) as Fingerprint;
+  return (PREFIX + crypto().createHash('sha256').update(spki).digest('hex')) as Fingerprint;
 }
 
 /**
@@ -77,7 +80,7 @@ export function isFingerprint(value: unknown): value is Fingerprint {
 
 /** Compares without telling by its time how much of the two is equal. */
 export function isSameFingerprint(a: Fingerprint, b: Fingerprint): boolean {
-  return timingSafeEqual(fingerprintBytes(a), fingerprintBytes(b));
+  return crypto().timingSafeEqual(fingerprintBytes(a), fingerprintBytes(b));
 }
 
 /** The 32 raw bytes. */

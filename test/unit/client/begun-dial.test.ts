@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BegunDial } from '../../../src/client/begun-dial.js';
+import { secureAsClient } from '../../../src/transport/secure-stream.js';
+import { loadOrCreateIdentity } from '../../../src/trust/identity.js';
 
 async function listening(): Promise<net.Server> {
   const server = net.createServer();
@@ -38,19 +44,35 @@ test('connects before anybody takes it, and is taken as it is', async () => {
   server.close();
 });
 
-test('a host that hangs up before it is taken is met by whoever takes it', async () => {
-  const server = await listening();
-  const arriving = connectionOf(server);
-  const begun = new BegunDial(addressOf(server));
-  const there = await arriving;
-  there.end();
-  await once(there, 'finish');
-  const here = await begun.take(undefined);
-  here.resume();
-  await once(here, 'end');
-  here.destroy();
-  server.close();
-});
+for (const how of ['end', 'resetAndDestroy'] as const)
+  test(`a host that hangs up before it is taken is met by whoever takes it (${how})`, async () => {
+    const server = await listening();
+    const arriving = connectionOf(server);
+    const begun = new BegunDial(addressOf(server));
+    const there = await arriving;
+    there[how]();
+    await once(there, how === 'end' ? 'finish' : 'close');
+    // Whatever Node would read by itself it has read after these.
+    for (let turn = 0; turn < 10; turn++) await nextTurn();
+    const directory = mkdtempSync(path.join(tmpdir(), 'rmtx-begun-dial-'));
+    const securing = begun.take(undefined).then((stream) =>
+      secureAsClient({
+        stream,
+        identity: loadOrCreateIdentity(directory),
+        alpn: 'rmtx/1',
+        pins: [],
+        timeoutMs: 60_000,
+        description: 'the host',
+      }),
+    );
+    await assert.rejects(securing, {
+      code: 'ERR_RMTX_HOST_UNREACHABLE',
+      message: /disconnected|closed|ECONNRESET/,
+    });
+    there.destroy();
+    server.close();
+    rmSync(directory, { recursive: true });
+  });
 
 test('ends where nobody takes it', async () => {
   const server = await listening();
