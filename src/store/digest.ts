@@ -59,8 +59,7 @@ function implementation(): Implementation {
 export function loadNative(): Implementation | undefined {
   let addon: typeof Blake3Native;
   try {
-    // eslint-disable-next-line @typescript-eslint/no-require-imports -- optional, loaded when first needed
-    addon = require('@napi-rs/blake-hash') as typeof Blake3Native;
+    addon = loadAddon();
   } catch {
     // Not installed (--omit=optional) or not built for this platform: the WASM one does the same.
     return undefined;
@@ -76,6 +75,24 @@ export function loadNative(): Implementation | undefined {
       };
     },
   };
+}
+
+/**
+ * The package's own entry finds out which C library there is by a report on the whole process: 7 ms. Of
+ * its parts only the one that fits is installed, so they are simply tried; where they cannot be reached
+ * from here, the entry can.
+ */
+function loadAddon(): typeof Blake3Native {
+  const isLinux = process.platform === 'linux';
+  for (const library of isLinux ? ['gnu', 'musl'] : [])
+    try {
+      // eslint-disable-next-line @typescript-eslint/no-require-imports -- optional, loaded when first needed
+      return require(`@napi-rs/blake-hash-linux-${process.arch}-${library}`) as typeof Blake3Native;
+    } catch {
+      // Not for this machine.
+    }
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- optional, loaded when first needed
+  return require('@napi-rs/blake-hash') as typeof Blake3Native;
 }
 
 export function loadWasm(): Implementation {

@@ -4,7 +4,7 @@ import { assertNever } from '../../util/never.js';
 import { printable } from '../../util/printable.js';
 import { formatDuration, formatSize } from '../../util/units.js';
 import { ProgressLine } from './progress.js';
-import { count } from './text.js';
+import { count, grouped } from './text.js';
 
 export interface RunTextOptions {
   readonly write: (text: string) => void;
@@ -262,6 +262,6 @@ function summaryWords(report: RunReport): string {
     `sent ${formatSize(report.uploadedBytes)}`,
     `received ${formatSize(report.downloadedBytes)}`,
     `${count(report.changed.length, 'path')} changed`,
-    `${report.deleted.length.toLocaleString('en-US')} deleted`,
+    `${grouped(report.deleted.length)} deleted`,
   ].join(', ');
 }

@@ -35,9 +35,17 @@ export function renderList(pairs: readonly (readonly [string, string])[]): strin
   return pairs.map(([name, value]) => `${pad(name, width)}  ${printable(value)}\n`).join('');
 }
 
-/** `1 file`, `2 files`; thousands apart by commas in every locale, as the rest is English. */
+/** `1 file`, `2 files`. */
 export function count(number: number, noun: string): string {
-  return `${number.toLocaleString('en-US')} ${noun}${number === 1 ? '' : 's'}`;
+  return `${grouped(number)} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+/**
+ * A whole number, its thousands apart by commas in every locale, as the rest is English. By hand: Intl takes
+ * 13 ms at its first use, which is at the end of every run.
+ */
+export function grouped(number: number): string {
+  return String(number).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
 /** `0s`, `2m5s`, `3d4h`; `-` where a time could not be read. Clocks differ: nothing is younger than nothing. */
