@@ -2,23 +2,22 @@
 import { readFileSync } from 'node:fs';
 import { execFile } from 'node:child_process';
 import { DISCOVERY_PORT } from '../discovery/packets.js';
+import { firewallCommands } from '../transport/firewall-rule.js';
+import type { Firewall } from '../transport/firewall-rule.js';
 import { findProgram } from '../util/find-program.js';
 
 /** DNS-SD (RFC 6762). */
 const MDNS_PORT = 5353;
 
-export type Firewall =
-  'ufw' | 'firewalld' | 'nftables' | 'iptables' | 'macos' | 'windows' | 'none-found';
-
-/** What keeps packets out here, as far as a user can see. Never rejects. */
-export async function findFirewall(): Promise<Firewall> {
+/** What keeps packets out here, as far as a user can see; undefined: nothing was found. Never rejects. */
+export async function findFirewall(): Promise<Firewall | undefined> {
   if (process.platform === 'darwin') return 'macos';
   if (process.platform === 'win32') return 'windows';
   if (isUfwOn()) return 'ufw';
   if (await isFirewalldOn()) return 'firewalld';
   // Which rules there are only root can read.
   if (isThere('nft')) return 'nftables';
-  return isThere('iptables') ? 'iptables' : 'none-found';
+  return isThere('iptables') ? 'iptables' : undefined;
 }
 
 export interface FirewallNeeds {
@@ -30,57 +29,28 @@ export interface FirewallNeeds {
 }
 
 /** The first line explains, the others are to be typed. */
-export function firewallLines(firewall: Firewall, needs: FirewallNeeds): string[] {
+export function firewallLines(firewall: Firewall | undefined, needs: FirewallNeeds): string[] {
   const { tcpPort, hasDiscovery, program } = needs;
-  const udpPorts = hasDiscovery ? [DISCOVERY_PORT, MDNS_PORT] : [];
-  const ports = [`TCP ${tcpPort}`, ...udpPorts.map((port) => `UDP ${port}`)].join(', ');
+  const udp = hasDiscovery ? [DISCOVERY_PORT, MDNS_PORT] : [];
+  const ports = [`TCP ${tcpPort}`, ...udp.map((port) => `UDP ${port}`)].join(', ');
+  if (firewall === undefined)
+    return [`no firewall was found here; one elsewhere has to let in ${ports}`];
+  const commands = firewallCommands(firewall, { tcp: [tcpPort], udp, program: `'${program}'` });
+  return [explained(firewall, ports), ...commands];
+}
+
+function explained(firewall: Firewall, ports: string): string {
   switch (firewall) {
     case 'ufw':
-      return [
-        `ufw is on; to let clients in (${ports}):`,
-        `sudo ufw allow ${tcpPort}/tcp`,
-        ...udpPorts.map((port) => `sudo ufw allow ${port}/udp`),
-      ];
-    case 'firewalld': {
-      const udp = udpPorts.map((port) => ` --add-port=${port}/udp`).join('');
-      return [
-        `firewalld is on; to let clients in (${ports}):`,
-        `sudo firewall-cmd --permanent --add-port=${tcpPort}/tcp${udp} && sudo firewall-cmd --reload`,
-      ];
-    }
+    case 'firewalld':
+      return `${firewall} is on; to let clients in (${ports}):`;
     case 'nftables':
-      return [
-        `no ufw and no firewalld is on; if nftables drops what comes in (${ports}):`,
-        `sudo nft insert rule inet filter input tcp dport ${tcpPort} accept`,
-        ...(hasDiscovery
-          ? [`sudo nft insert rule inet filter input udp dport '{ ${udpPorts.join(', ')} }' accept`]
-          : []),
-      ];
     case 'iptables':
-      return [
-        `no ufw and no firewalld is on; if iptables drops what comes in (${ports}):`,
-        `sudo iptables -I INPUT -p tcp --dport ${tcpPort} -j ACCEPT`,
-        ...udpPorts.map((port) => `sudo iptables -I INPUT -p udp --dport ${port} -j ACCEPT`),
-      ];
-    case 'macos': {
-      const tool = '/usr/libexec/ApplicationFirewall/socketfilterfw';
-      return [
-        `if the firewall of macOS is on, let this program take connections (${ports}):`,
-        `sudo ${tool} --add '${program}' && sudo ${tool} --unblockapp '${program}'`,
-      ];
-    }
+      return `no ufw and no firewalld is on; if ${firewall} drops what comes in (${ports}):`;
+    case 'macos':
+      return `if the firewall of macOS is on, let this program take connections (${ports}):`;
     case 'windows':
-      return [
-        `to let clients in (${ports}), in PowerShell as administrator:`,
-        `New-NetFirewallRule -DisplayName 'rmtx host' -Direction Inbound -Action Allow -Profile Private -Protocol TCP -LocalPort ${tcpPort}`,
-        ...(hasDiscovery
-          ? [
-              `New-NetFirewallRule -DisplayName 'rmtx host (discovery)' -Direction Inbound -Action Allow -Profile Private -Protocol UDP -LocalPort ${udpPorts.join(',')}`,
-            ]
-          : []),
-      ];
-    case 'none-found':
-      return [`no firewall was found here; one elsewhere has to let in ${ports}`];
+      return `to let clients in (${ports}), in PowerShell as administrator:`;
   }
 }
 

@@ -91,3 +91,6 @@ export const pairing: readonly FlagSpec[] = [
 
 export const runOperand =
   'RUN is an id of `rmtx runs`, the beginning of one, or last: the newest of this project.';
+
+/** Of a command that takes nothing but flags. */
+export const noOperands = { operands: '', minOperands: 0, maxOperands: 0 } as const;

@@ -14,7 +14,6 @@ import { toDigest } from '../store/digest.js';
 import type { Digest } from '../store/digest.js';
 import { captureChanges } from '../sync/capture.js';
 import type { Capture } from '../sync/capture.js';
-import { ChangeDecoder } from '../sync/change-codec.js';
 import { EntryTable } from '../sync/entry-table.js';
 import type { ManifestId, Problem } from '../sync/entry.js';
 import { Materializer } from '../sync/materialize.js';
@@ -22,7 +21,7 @@ import { findNameCollision } from '../sync/name-collision.js';
 import type { IgnoredLeftovers } from '../sync/new-paths.js';
 import { decodeRuleSources } from '../sync/rule-sources.js';
 import { settleWorkspace } from '../sync/settle-workspace.js';
-import { TableMerger, diffRows, encodeDiff, validateSteps } from '../sync/table-changes.js';
+import { diffRows, encodeDiff, validateSteps } from '../sync/table-changes.js';
 import { WorkspaceFiles } from '../sync/workspace-files.js';
 import { WorkspaceRules } from '../sync/workspace-rules.js';
 import { verifyWorkspace } from '../sync/workspace-scan.js';
@@ -31,6 +30,7 @@ import { writePartsAtomic } from '../util/atomic-parts.js';
 import { printable } from '../util/printable.js';
 import { AnchoredRoot } from '../util/safe-path.js';
 import { AheadFiles, wantedAhead } from './ahead-files.js';
+import { IncomingManifest } from './incoming-manifest.js';
 import { WorkspaceSlot } from './workspace-slot.js';
 
 export interface WorkspaceOptions {
@@ -87,17 +87,6 @@ export interface ChangeSetSummary {
   readonly problems: readonly Problem[];
 }
 
-interface Incoming {
-  readonly decoder: ChangeDecoder;
-  readonly merger: TableMerger;
-  changes: number;
-  bytes: number;
-}
-
-/** A table takes 200 bytes an entry, and a client that lies could send entries for ever. */
-const MAX_ENTRIES = 2_000_000;
-const MAX_MANIFEST_BYTES = 512 * 1024 * 1024;
-
 export class WorkspaceSession implements Disposable {
   readonly #slot: WorkspaceSlot;
   readonly #store: BlobStore;
@@ -108,7 +97,7 @@ export class WorkspaceSession implements Disposable {
   #earlier = EntryTable.empty;
   #newerThanUs: number | undefined;
   #rules: WorkspaceRules | undefined;
-  #incoming: Incoming | undefined;
+  #incoming: IncomingManifest | undefined;
   #materializer: Materializer | undefined;
   #receiver: BlobReceiver | undefined;
   #ahead: AheadFiles | undefined;
@@ -149,34 +138,17 @@ export class WorkspaceSession implements Disposable {
       this.#materializer = undefined;
     }
     this.#rules = new WorkspaceRules(decodeRuleSources(options.rules));
-    const base = options.fromBase ? this.#disk.table : EntryTable.empty;
-    const merger = new TableMerger(base);
-    this.#incoming = { decoder: new ChangeDecoder(), merger, changes: 0, bytes: 0 };
+    this.#incoming = new IncomingManifest(options.fromBase ? this.#disk.table : EntryTable.empty);
   }
 
   pushManifest(bytes: Uint8Array): void {
-    const incoming = expect(this.#incoming, 'pushManifest');
-    const changes = incoming.decoder.push(bytes);
-    incoming.changes += changes.length;
-    incoming.bytes += bytes.length;
-    // A change may also delete: so many of each kind can lie between two manifests.
-    if (incoming.changes > 2 * MAX_ENTRIES || incoming.bytes > MAX_MANIFEST_BYTES)
-      throw tooManyEntries();
-    for (const change of changes) incoming.merger.push(change);
+    expect(this.#incoming, 'pushManifest').push(bytes);
   }
 
   /** Nothing is changed on disk yet. Throws MANIFEST_MISMATCH where the result is not the expected one. */
   finishManifest(expected: ManifestId): MissingBlobs {
-    const { decoder, merger } = expect(this.#incoming, 'finishManifest');
+    const next = expect(this.#incoming, 'finishManifest').finish(expected);
     this.#incoming = undefined;
-    decoder.end();
-    const next = merger.finish();
-    if (next.length > MAX_ENTRIES) throw tooManyEntries();
-    if (next.manifestId !== expected)
-      throw new RmtxError(
-        'ERR_RMTX_MANIFEST_MISMATCH',
-        'the manifest is not the one that the client announced',
-      );
     const steps = [...diffRows(this.#disk.table, next)];
     validateSteps(this.#disk.table, next, steps);
     if (steps.length > 0) this.#refuseCollision(next);
@@ -398,14 +370,6 @@ function countChanges(
     else bytes += after.size(step);
   }
   return { changes, deletions, bytes };
-}
-
-function tooManyEntries(): RmtxError {
-  return new RmtxError(
-    'ERR_RMTX_BAD_MESSAGE',
-    `the project has more than the ${MAX_ENTRIES} files and directories that a host takes`,
-    { hint: 'name in ignore, or in mounts, what the command needs of it' },
-  );
 }
 
 function expect<T>(value: T | undefined, what: string): T {

@@ -82,3 +82,16 @@ function ignoreCorrupt<T>(load: () => T): T | undefined {
     throw error;
   }
 }
+
+/** True where the rules without the files found in the tree are those of the previous scan. */
+export function hasSameBase(
+  rules: RuleSources,
+  { rules: before, gitignoreSignatures }: ScanState,
+): boolean {
+  if (before === undefined) return false;
+  const all = before.gitignore;
+  const gitignore = all?.slice(0, all.length - gitignoreSignatures.length) ?? null;
+  // Parsed, so that both have their fields in one order.
+  const now = JSON.stringify(parseRuleSources(rules));
+  return now === JSON.stringify(parseRuleSources({ ...before, gitignore }));
+}

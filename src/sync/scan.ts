@@ -33,9 +33,9 @@ import type { LargeFileReader } from './large-files.js';
 import { LeftOut } from './left-out.js';
 import type { LeftOutNames } from './left-out.js';
 import { checkMounts, namesTowardMounts } from './mount-paths.js';
-import { parseRuleSources } from './rule-sources.js';
 import type { RuleSources } from './rule-sources.js';
 import { SyncRules } from './rules.js';
+import { hasSameBase } from './scan-state.js';
 import type { ScanState } from './scan-state.js';
 import { TableRewriter } from './table-rewriter.js';
 import { UntouchedFiles } from './untouched-files.js';
@@ -386,19 +386,6 @@ function isOfKind(stats: Stats, kind: NameKind | undefined): boolean {
     case undefined:
       return true;
   }
-}
-
-/** True where the rules without the files found in the tree are those of the previous scan. */
-function hasSameBase(
-  rules: RuleSources,
-  { rules: before, gitignoreSignatures }: ScanState,
-): boolean {
-  if (before === undefined) return false;
-  const all = before.gitignore;
-  const gitignore = all?.slice(0, all.length - gitignoreSignatures.length) ?? null;
-  // Parsed, so that both have their fields in one order.
-  const now = JSON.stringify(parseRuleSources(rules));
-  return now === JSON.stringify(parseRuleSources({ ...before, gitignore }));
 }
 
 function isListed({ names, kinds }: Names, name: string): boolean {

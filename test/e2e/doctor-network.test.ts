@@ -162,7 +162,7 @@ describe('doctor behind a firewall', { skip: noLan() || noFirewall(), concurrenc
     room.laptop.dropUdp(33_222, 5353);
     const diagnosis = await room.diagnose();
     assert.equal(verdictOf(diagnosis), 'tcp: firewall');
-    assert.match(stepOf(diagnosis, 'tcp').cure ?? '', /^Windows: netsh/m);
+    assert.match(stepOf(diagnosis, 'tcp').cure ?? '', /^windows: New-NetFirewallRule/m);
   });
 
   test('that drops UDP alone: a warning, and all else is well', async () => {

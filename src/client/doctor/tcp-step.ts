@@ -3,7 +3,7 @@ import { isRmtxError, systemErrorCode } from '../../errors.js';
 import { formatAddress } from '../../transport/address.js';
 import type { Address } from '../../transport/address.js';
 import { directTcp } from '../../transport/direct-tcp.js';
-import { firewallRules } from '../../transport/firewall-rule.js';
+import { likelyFirewallRules } from '../../transport/firewall-rule.js';
 import { printable } from '../../util/printable.js';
 import { formatDuration } from '../../util/units.js';
 import type { Neighbour } from './neighbour.js';
@@ -171,7 +171,7 @@ function wrongSubnet({ host }: Address): Trouble {
 function firewallCure(platform: string | undefined, port: number): string[] {
   return [
     'on the host, type the line of its firewall:',
-    ...firewallRules(platform, { protocol: 'tcp', number: port }),
+    ...likelyFirewallRules(platform, { tcp: [port], udp: [] }),
   ];
 }
 

@@ -1,6 +1,6 @@
 import type { DiscoveredHost } from '../../discovery/sightings.js';
 import { DISCOVERY_PORT } from '../../discovery/packets.js';
-import { firewallRules } from '../../transport/firewall-rule.js';
+import { likelyFirewallRules } from '../../transport/firewall-rule.js';
 import { formatAddress } from '../../transport/address.js';
 import type { PeerId } from '../../trust/fingerprint.js';
 import { printable } from '../../util/printable.js';
@@ -80,7 +80,7 @@ function notHeard(facts: UdpFacts): Finding {
     cure: [
       'nothing to do while the next steps are well and its address stays;',
       'else, on the host, let it in, on Linux for one:',
-      ...firewallRules('linux', { protocol: 'udp', number: DISCOVERY_PORT }).slice(0, 2),
+      ...likelyFirewallRules('linux', { tcp: [], udp: [DISCOVERY_PORT] }).slice(0, 2),
     ],
   });
 }

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findFirewall, firewallLines } from '../../../src/cli/firewall.js';
-import type { Firewall } from '../../../src/cli/firewall.js';
+import type { Firewall } from '../../../src/transport/firewall-rule.js';
 
 const needs = { tcpPort: 40_000, hasDiscovery: true, program: '/usr/bin/node' };
-const ALL: readonly Firewall[] = [
+const ALL: readonly (Firewall | undefined)[] = [
   'ufw',
   'firewalld',
   'nftables',
   'iptables',
   'macos',
   'windows',
-  'none-found',
+  undefined,
 ];
 
 test('every firewall is told of every port, and of no more', () => {

@@ -60,13 +60,16 @@ describe('what a dial that came to nothing means', () => {
     for (const [platform, line] of [
       ['linux', /firewall-cmd/],
       ['darwin', /socketfilterfw/],
-      ['win32', /netsh/],
+      ['win32', /New-NetFirewallRule/],
     ] as const) {
       const dialed = [tried('ETIMEDOUT', { isHeard: true })];
       const finding = judgeTcp({ dialed, platform, hearsOthers: false });
       assert.ok(finding.verdict === 'failed');
       assert.match(finding.cure.join('\n'), line);
-      assert.equal(finding.cure.filter((each) => /ufw|netsh|socketfilterfw/.test(each)).length, 1);
+      assert.equal(
+        finding.cure.filter((each) => /ufw|New-NetFirewallRule|socketfilterfw/.test(each)).length,
+        1,
+      );
     }
   });
 });
