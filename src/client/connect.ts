@@ -99,7 +99,7 @@ function notFound(error: unknown, tried: readonly Address[]): unknown {
   const next = 'rmtx doctor finds the cause; where you know its address: rmtx ping --host ADDR';
   return new RmtxError(code, `${message}${also}; it was not heard on this network either`, {
     hint: hint === undefined ? next : `${hint}; ${next}`,
-    cause: error,
+    cause: error.cause,
   });
 }
 

@@ -47,13 +47,14 @@ type HashOpenFile<Y> = (fd: number, limit: number) => Generator<Y | undefined, H
  * system error where it cannot be read, PATH_ESCAPES_ROOT where a link stands in the way.
  *
  * A file that changes meanwhile is read again; one that never holds still is taken as the bytes of the
- * last reading, which is what anybody would see who copies it.
+ * last reading, which is what anybody would see who copies it. One whose size `isPassedOver` is not read.
  */
 export function hashFileInSteps(
   root: AnchoredRoot,
   path: string,
+  isPassedOver: (size: number) => boolean = () => false,
 ): Generator<undefined, HashedFile | undefined> {
-  return hashSteadily(root, path, hashOpenFile);
+  return hashSteadily(root, path, { read: hashOpenFile, isPassedOver });
 }
 
 /** As {@link hashFileInSteps}; `readFirst` is what reads it the first time, whatever else it does with the bytes. */
@@ -62,13 +63,13 @@ export function hashFileWith(
   path: string,
   readFirst: HashOpenFile<Promise<void>>,
 ): Steps<HashedFile | undefined> {
-  return hashSteadily(root, path, readFirst);
+  return hashSteadily(root, path, { read: readFirst, isPassedOver: () => false });
 }
 
 function* hashSteadily<Y>(
   root: AnchoredRoot,
   path: string,
-  readFirst: HashOpenFile<Y>,
+  first: { readonly read: HashOpenFile<Y>; readonly isPassedOver: (size: number) => boolean },
 ): Generator<Y | undefined, HashedFile | undefined> {
   // The clock before the stat, and that before the bytes: a write after either shows in the times.
   let clockUs = nowUs();
@@ -77,8 +78,9 @@ function* hashSteadily<Y>(
   const { fd } = opened;
   try {
     let before = opened.stats;
+    if (first.isPassedOver(before.size)) return undefined;
     for (let attempt = 1; ; attempt++) {
-      const read = attempt === 1 ? readFirst : hashOpenFile;
+      const read = attempt === 1 ? first.read : hashOpenFile;
       const { size, digest, bytes } = yield* read(fd, before.size);
       const isWhole = size === before.size && isUntouched(before, fstatSync(fd));
       if (!isWhole && attempt < MAX_ATTEMPTS) {

@@ -290,8 +290,7 @@ class Scan {
       if (stats === undefined || !isOfKind(stats, place.kind)) return undefined;
       if (stats.isDirectory()) this.#takeDirectory(place, stats);
       else if (place.isOnTheWay || this.#table.keepIfUntouched(row, stats)) return undefined;
-      else if (stats.isFile())
-        return row < 0 && this.#large?.take(path, stats.size) === true ? undefined : place;
+      else if (stats.isFile()) return place;
       else if (stats.isSymbolicLink()) {
         const link = toLinkEntry(path, { target: readLink(file), stats, clockUs });
         this.#table.put(row, link.entry, link.signature);
@@ -318,8 +317,9 @@ class Scan {
   }
 
   *#hash({ path, row }: Place): Generator<undefined, void> {
+    const isLater = (size: number): boolean => row < 0 && this.#large?.take(path, size) === true;
     try {
-      const hashed = yield* hashFileInSteps(this.#root, path);
+      const hashed = yield* hashFileInSteps(this.#root, path, isLater);
       if (hashed === undefined) return;
       if (hashed.bytes !== undefined) this.#kept?.keep(hashed.digest, hashed.bytes);
       this.#countHashed(hashed.size);

@@ -161,17 +161,19 @@ test('hosts says who is up and why not, and waits for nobody longer than it was 
   assert.match(table, /^revoked +refused \(not paired\) /m);
   assert.match(table, /^moved +other \(another key\) /m);
   assert.equal((await client.rmtx(['hosts', '--timeout', '0s'])).code, 2);
-  for (const socket of sockets) socket.destroy();
 });
 
-/** Listens on a port of loopback until it is disposed of. */
+/** Listens on a port of loopback until it is disposed of, with whoever came. */
 async function listening(server: net.Server, port: number): Promise<AsyncDisposable> {
+  const sockets: net.Socket[] = [];
+  server.on('connection', (socket) => sockets.push(socket));
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   return {
     [Symbol.asyncDispose]: async () => {
       const closed = once(server, 'close');
       server.close();
+      for (const socket of sockets) socket.destroy();
       await closed;
     },
   };
