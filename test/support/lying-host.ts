@@ -175,7 +175,11 @@ export class LyingVisit {
     this.#inbox = new Inbox<ClientMessage>(connection, {
       peer: 'client',
       parse: parseClientMessage,
-      aside: (message) => message.type === 'stop',
+      aside: (message) => {
+        // Nothing is taken ahead of the manifest.
+        if (message.type === 'ahead') this.say({ type: 'ahead_wanted', indexes: [] });
+        return message.type === 'stop' || message.type === 'ahead';
+      },
     });
   }
 
