@@ -50,6 +50,7 @@ const commands = readdirSync(at('src/cli/commands')).filter((name) => name.endsW
 const laterParts = [
   'src/cli/exec-run.ts',
   'src/cli/finish-interrupted.ts',
+  'src/client/dial-back.ts',
   'src/client/forwards.ts',
   'src/discovery/find-hosts.ts',
 ];

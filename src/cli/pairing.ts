@@ -26,6 +26,8 @@ export interface PairingTarget {
   readonly found?: DiscoveredHost;
   /** The service it was found under. */
   readonly service?: string;
+  /** The service of a host that is asked to dial back; undefined where the config wants nothing asked. */
+  readonly callService: string | undefined;
   /** What `--code` gives; undefined where the person is asked. */
   readonly code: PairingCode | typeof FROM_STDIN | undefined;
 }
@@ -65,24 +67,27 @@ export async function pairingTarget(
     );
   const named = flags.text('host') ?? (process.env['RMTX_HOST'] || undefined);
   const address = named ?? (asksToLook ? undefined : fallback.address);
-  if (address !== undefined) return { addresses: [address], fingerprint, code };
-  if (!fallback.discovery.isEnabled)
+  const { discovery, usual } = fallback;
+  const service = serviceOf(flags, discovery.service);
+  const callService = discovery.isEnabled ? service : undefined;
+  if (address !== undefined) return { addresses: [address], fingerprint, callService, code };
+  if (callService === undefined)
     throw new RmtxError('ERR_RMTX_HOST_NOT_SET', 'which host to pair with is not known', {
       hint: 'discovery is off in the config: say where the host is with --host ADDR',
     });
-  const { discovery, usual } = fallback;
   const found = await findHostToPair(flags, { discovery, fingerprint, usual });
-  const service = serviceOf(flags, discovery.service);
-  return { addresses: found.addresses.map(formatAddress), fingerprint, found, service, code };
+  const addresses = found.addresses.map(formatAddress);
+  return { addresses, fingerprint, found, service, callService, code };
 }
 
 export function pairAt(target: PairingTarget, flags: FlagValues): Promise<PairedHost> {
-  const { addresses, fingerprint, found, code } = target;
+  const { addresses, fingerprint, found, callService, code } = target;
   return pairWithHost({
     home: openClientHome(),
     addresses,
     fingerprint,
     identityPrefix: found?.identityPrefix,
+    callService,
     label: flags.text('label') ?? defaultLabel(),
     askCode: (host) => codeFor(found?.name ?? host.address, code),
   });

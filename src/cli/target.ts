@@ -1,3 +1,4 @@
+import { DIALED_BACK } from '../client/connect.js';
 import { openClientHome } from '../client/home.js';
 import type { HostTarget } from '../client/control.js';
 import { resolveConfig } from '../config/resolved-config.js';
@@ -21,6 +22,9 @@ export function targetOf(flags: FlagValues): CommandTarget {
         process.stderr.write(
           `rmtx: host chosen by: ${printable(rule)}, found at ${printable(address)}\n`,
         );
+    },
+    onDialedBack: () => {
+      if (flags.has('verbose')) process.stderr.write(`rmtx: ${DIALED_BACK}\n`);
     },
   };
 }

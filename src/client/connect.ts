@@ -24,10 +24,16 @@ import { hostsDirectory, identityDirectory } from './home.js';
 import type { ClientHome } from './home.js';
 import type { HostChoice } from './host-choice.js';
 import type { HostSearch } from './host-search.js';
+import { reachEitherWay } from './reach.js';
 
 export interface DialedHost extends SecureStream {
   readonly address: string;
+  /** Its port could not be reached, and it was asked to dial us. */
+  readonly isDialedBack: boolean;
 }
+
+/** For people. */
+export const DIALED_BACK = 'the host dialled back (its port cannot be reached from here)';
 
 /**
  * Dials the remembered addresses, each with a head start before the next, and after them those that are heard
@@ -41,9 +47,10 @@ export async function dialHost(options: {
   readonly abortSignal?: AbortSignal | undefined;
   /** Listens already; without, whoever is not where it was is listened for here. */
   readonly search?: HostSearch | undefined;
+  readonly onDialedBack?: (() => void) | undefined;
 }): Promise<DialedHost> {
   const { choice, home, alpn, abortSignal, search } = options;
-  const { addresses: remembered, pins, lookAround } = choice;
+  const { addresses: remembered, pins, lookAround, callService } = choice;
   const identity = loadIdentity(identityDirectory(home));
   if (identity === undefined)
     throw new RmtxError('ERR_RMTX_NOT_PAIRED', 'this machine is not paired with any host', {
@@ -68,6 +75,7 @@ export async function dialHost(options: {
         alpn,
         // What is heard may be said by anybody: it leads to the one that is looked for, or nowhere.
         pins: remembered.includes(address) ? pins : (wanted?.pins ?? pins),
+        callService,
         abortSignal: signal,
         begun: first,
       });
@@ -78,6 +86,7 @@ export async function dialHost(options: {
       : notFound(error, remembered);
   });
   endWith(dialed, abortSignal);
+  if (dialed.isDialedBack) options.onDialedBack?.();
   rememberAddress(hostsDirectory(home), dialed.peerFingerprint, dialed.address);
   return dialed;
 }
@@ -96,25 +105,49 @@ function notFound(error: unknown, tried: readonly Address[]): unknown {
   const { code, hint, message } = error;
   const others = tried.slice(1).map(formatAddress);
   const also = others.length === 0 ? '' : `, nor at ${others.join(', ')}`;
-  const next = 'rmtx doctor finds the cause; where you know its address: rmtx ping --host ADDR';
+  const elsewhere = 'where you know its address: rmtx ping --host ADDR';
+  const doctor = 'rmtx doctor finds the cause';
+  const next = hint?.includes(doctor) === true ? elsewhere : `${doctor}; ${elsewhere}`;
   return new RmtxError(code, `${message}${also}; it was not heard on this network either`, {
     hint: hint === undefined ? next : `${hint}; ${next}`,
     cause: error.cause,
   });
 }
 
-export async function dialAddress(options: {
+export interface DialAddressOptions {
   readonly address: Address;
   readonly identity: Identity;
   readonly alpn: string;
   /** Undefined: any key (pairing only). */
   readonly pins: readonly Fingerprint[] | undefined;
+  /** The service of the host that is asked to dial back where we do not get through; undefined: nobody is. */
+  readonly callService: string | undefined;
   readonly abortSignal?: AbortSignal | undefined;
   /** To this address. */
   readonly begun?: BegunDial | undefined;
-}): Promise<DialedHost> {
+}
+
+export function dialAddress(options: DialAddressOptions): Promise<DialedHost> {
+  const { callService: service, abortSignal } = options;
+  if (service === undefined) return dialDirectly(options);
+  return reachEitherWay<DialedHost>({
+    abortSignal,
+    direct: (signal, onReached) => dialDirectly({ ...options, abortSignal: signal }, onReached),
+    reverse: async (signal) => {
+      const { dialedBack } = await import('./dial-back.js');
+      const secure = await dialedBack({ ...options, service, abortSignal: signal });
+      return { ...secure, address: formatAddress(options.address), isDialedBack: true };
+    },
+  });
+}
+
+async function dialDirectly(
+  options: DialAddressOptions,
+  onReached?: () => void,
+): Promise<DialedHost> {
   const { address, identity, alpn, pins, abortSignal, begun = new BegunDial(address) } = options;
   const stream = await begun.take(abortSignal);
+  onReached?.();
   const description = formatAddress(address);
   const secure = await secureAsClient({
     stream,
@@ -124,7 +157,7 @@ export async function dialAddress(options: {
     timeoutMs: DIAL_TIMEOUT_MS,
     description,
   });
-  return { ...secure, address: description };
+  return { ...secure, address: description, isDialedBack: false };
 }
 
 /** What a host says of a connection that the client has opened to a port of the run's. */
@@ -161,6 +194,7 @@ export async function connectForRun(options: {
   readonly choice: HostChoice;
   readonly abortSignal?: AbortSignal;
   readonly search?: HostSearch | undefined;
+  readonly onDialedBack?: (() => void) | undefined;
   readonly onNotice: (code: string, message: string) => void;
 }): Promise<HostConnection> {
   const dialed = await dialHost({ ...options, alpn: ALPN_RUN });

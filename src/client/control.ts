@@ -26,6 +26,7 @@ export interface HostTarget {
   readonly discoveryTimeoutMs?: number | undefined;
   /** Told in one line which rule chose the host, and where it was found. */
   readonly onChosen?: ((rule: string, address: string) => void) | undefined;
+  readonly onDialedBack?: (() => void) | undefined;
   /** Told in one line what of the paired hosts could not be read. */
   readonly warn?: (line: string) => void;
 }
@@ -193,7 +194,13 @@ export async function withHost<T>(
 ): Promise<T> {
   const choice = chooseHost(choiceOptions(target));
   const { abortSignal } = limits;
-  const dialed = await dialHost({ home: target.home, choice, alpn: ALPN_CONTROL, abortSignal });
+  const dialed = await dialHost({
+    home: target.home,
+    choice,
+    alpn: ALPN_CONTROL,
+    abortSignal,
+    onDialedBack: target.onDialedBack,
+  });
   target.onChosen?.(choice.rule, dialed.address);
   if (limits.answerLimitMs === 0) dialed.socket.setKeepAlive(true, KEEP_ALIVE_MS);
   return callOver(dialed, (call) => use(call, dialed), limits);

@@ -25,7 +25,11 @@ export interface HostChoice {
   readonly lookAround: LookAround | undefined;
   /** To the first address, where it was dialled already. */
   readonly begun?: BegunDial | undefined;
+  /** The service of a host that is asked to dial back where its port cannot be reached; undefined: switched off. */
+  readonly callService: string | undefined;
 }
+
+type BareChoice = Omit<HostChoice, 'callService'>;
 
 export interface LookAround extends WantedHosts {
   /** How long to look before the host counts as not found. */
@@ -49,6 +53,10 @@ export interface ChooseHostOptions {
  * the pinned identity. Throws NOT_PAIRED or HOST_NOT_SET with what to type.
  */
 export function chooseHost(options: ChooseHostOptions): HostChoice {
+  return { ...choose(options), callService: callService(options) };
+}
+
+function choose(options: ChooseHostOptions): BareChoice {
   const { config } = options;
   const env = options.env ?? process.env;
   const known = listKnownHosts(hostsDirectory(options.home), {
@@ -105,7 +113,7 @@ export function chooseHostOfRun(
   });
   const last = parseAddress(seen.address);
   const others = addresses.filter((address) => formatAddress(address) !== seen.address);
-  return { ...choice, addresses: [last, ...others] };
+  return { ...choice, addresses: [last, ...others], callService: callService(options) };
 }
 
 type LookFor = (pins: readonly Fingerprint[]) => LookAround | undefined;
@@ -113,7 +121,7 @@ type LookFor = (pins: readonly Fingerprint[]) => LookAround | undefined;
 function byPin(
   known: readonly KnownHost[],
   { pin, lookFor }: { readonly pin: Fingerprint | undefined; readonly lookFor: LookFor },
-): HostChoice {
+): BareChoice {
   if (pin !== undefined) {
     const host = known.find((candidate) => candidate.fingerprint === pin);
     const rule = 'the last address of the pinned host';
@@ -131,7 +139,7 @@ function byPin(
 function fromKnown(
   host: KnownHost,
   { rule, lookFor }: { readonly rule: string; readonly lookFor: LookFor },
-): HostChoice {
+): BareChoice {
   const texts = [host.lastAddress, ...host.addresses].filter((text) => text !== undefined);
   return {
     addresses: [...new Set(texts)].map((text) => parseAddress(text)),
@@ -139,6 +147,11 @@ function fromKnown(
     rule,
     lookAround: lookFor([host.fingerprint]),
   };
+}
+
+function callService({ config }: ChooseHostOptions): string | undefined {
+  const { isEnabled, service } = config?.discovery ?? DEFAULT_DISCOVERY;
+  return isEnabled ? service : undefined;
 }
 
 function lookAround(

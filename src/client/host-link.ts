@@ -26,6 +26,7 @@ export interface HostLinkOptions {
   /** The host's own notices. */
   readonly onNotice: (code: string, message: string) => void;
   readonly onOutage: (outage: Outage) => void;
+  readonly onDialedBack?: (() => void) | undefined;
 }
 
 /**
@@ -162,9 +163,9 @@ export class HostLink implements Disposable {
     choice: HostChoice,
     how: { readonly abortSignal: AbortSignal; readonly search?: HostSearch | undefined },
   ): Promise<Greeted<T>> {
-    const { home, onNotice } = this.#options;
+    const { home, onNotice, onDialedBack } = this.#options;
     const { abortSignal } = how;
-    const host = await connectForRun({ home, choice, ...how, onNotice });
+    const host = await connectForRun({ home, choice, ...how, onNotice, onDialedBack });
     this.#host = host;
     this.#connectedAtMs = performance.now();
     void host.connection.closed.then(({ error }) => {

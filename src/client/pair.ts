@@ -31,6 +31,8 @@ export interface PairRequest {
   readonly fingerprint: Fingerprint | undefined;
   /** What the host that was chosen from a list says of its identity: another machine is not asked. */
   readonly identityPrefix?: PeerId | undefined;
+  /** Of the host that is asked to dial back where its port cannot be reached; undefined: nobody is. */
+  readonly callService: string | undefined;
   readonly label: string;
   /** Called once the host has been reached; resolves with the code as typed. */
   readonly askCode: (host: { readonly address: string }) => Promise<string>;
@@ -50,7 +52,14 @@ export async function pairWithHost(request: PairRequest): Promise<PairedHost> {
   const identity = loadOrCreateIdentity(identityDirectory(request.home));
   const dial = async (address: Address, abortSignal?: AbortSignal): Promise<DialedHost> => {
     const pins = request.fingerprint === undefined ? undefined : [request.fingerprint];
-    const dialed = await dialAddress({ address, identity, alpn: ALPN_PAIRING, pins, abortSignal });
+    const dialed = await dialAddress({
+      address,
+      identity,
+      alpn: ALPN_PAIRING,
+      pins,
+      callService: request.callService,
+      abortSignal,
+    });
     if ([undefined, fingerprintId(dialed.peerFingerprint)].includes(request.identityPrefix))
       return dialed;
     dialed.socket.destroy();

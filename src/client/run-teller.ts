@@ -34,6 +34,11 @@ export class RunTeller {
     this.#isClosed = true;
   }
 
+  /** For `-v`. */
+  detail(code: string, message: string): void {
+    this.emit({ type: 'notice', code, message, level: 'detail' });
+  }
+
   info(code: string, message: string): void {
     this.emit({ type: 'notice', code, message, level: 'info' });
   }

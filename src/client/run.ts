@@ -7,6 +7,7 @@ import { contextKey } from '../config/context-key.js';
 import type { ResolvedConfig } from '../config/resolved-config.js';
 import { AnchoredRoot } from '../util/safe-path.js';
 import { exactCommand } from './command.js';
+import { DIALED_BACK } from './connect.js';
 import type { FirstDial } from './first-dial.js';
 import type { ForwardRequest, Forwards } from './forwards.js';
 import type { ClientHome } from './home.js';
@@ -264,6 +265,7 @@ class ClientRun {
       },
       onNotice: (code, text) => teller.hostSays(code, text),
       onOutage: (outage) => teller.outage(outage, this.#phase),
+      onDialedBack: () => teller.detail('dialed-back', DIALED_BACK),
     });
   }
 

@@ -9,7 +9,8 @@ import { DISCOVERY_GROUP } from './groups.js';
 import { lanInterfaces } from './lan-interfaces.js';
 import type { LanInterface } from './lan-interfaces.js';
 import { LanSockets } from './lan-sockets.js';
-import { NONCE_BYTES, decodePacket, encodeQuery } from './packets.js';
+import { NONCE_BYTES } from './packet-frame.js';
+import { decodePacket, encodeQuery } from './packets.js';
 import type { HostFacts } from './packets.js';
 import type { Evidence } from './sightings.js';
 

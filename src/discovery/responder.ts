@@ -5,17 +5,19 @@
  */
 import type { RemoteInfo } from 'node:dgram';
 import { KeyedBuckets } from '../util/token-bucket.js';
+import { CallDesk } from './call-desk.js';
+import type { CallBackRequest } from './call-desk.js';
 import { DnsSdAdvertisement } from './dns-sd-advertisement.js';
 import { DISCOVERY_GROUP } from './groups.js';
 import { interfacesOf, lanInterfaces, subnetCheck } from './lan-interfaces.js';
 import type { LanInterface } from './lan-interfaces.js';
 import { LanSockets } from './lan-sockets.js';
+import { looksLike } from './packet-frame.js';
 import {
   ANNOUNCEMENT_PERIOD_MS,
   decodePacket,
   encodeAnnouncement,
   encodeAnswer,
-  looksLike,
 } from './packets.js';
 import type { HostFacts } from './packets.js';
 
@@ -24,6 +26,8 @@ export interface ResponderOptions {
   readonly facts: () => HostFacts;
   /** The IP literal that the host listens at: nobody is told of a host that cannot be reached from there. */
   readonly listening: string;
+  /** Somebody wants to be dialled where he really is; see call-desk.ts. Without: calls are not answered. */
+  readonly onCallBack?: (request: CallBackRequest) => void;
   /** False: only our own protocol. */
   readonly hasDnsSd?: boolean;
   /** Another port than everybody's; for tests. */
@@ -43,6 +47,7 @@ export class Responder implements AsyncDisposable {
   readonly #options: ResponderOptions;
   readonly #sockets: LanSockets;
   readonly #limits = new KeyedBuckets(ANSWERS);
+  readonly #calls: CallDesk | undefined;
   readonly #dnsSd: DnsSdAdvertisement | undefined;
   readonly #timer: NodeJS.Timeout;
   #isNear: (address: string) => boolean;
@@ -53,11 +58,20 @@ export class Responder implements AsyncDisposable {
     this.#options = options;
     const interfaces = this.#interfaces();
     this.#isNear = subnetCheck(interfaces);
+    const { service, identityPrefix } = options.facts();
+    const { onCallBack } = options;
+    if (onCallBack !== undefined)
+      this.#calls = new CallDesk({
+        service,
+        identityPrefix,
+        onCallBack,
+        reply: (bytes, to) => this.#sockets.sendTo(bytes, to),
+      });
     this.#sockets = new LanSockets({
       group: { ...DISCOVERY_GROUP, port: options.port ?? DISCOVERY_GROUP.port },
       role: 'member',
       interfaces: () => this.#interfaces(),
-      onMessage: (bytes, from) => this.#answer(bytes, from),
+      onMessage: (bytes, from) => this.#take(bytes, from),
     });
     if (options.hasDnsSd !== false && interfaces.some((each) => !each.isLoopback))
       this.#dnsSd = new DnsSdAdvertisement({
@@ -97,8 +111,13 @@ export class Responder implements AsyncDisposable {
     this.#sockets.sendToAll(encodeAnnouncement(facts));
   }
 
+  #take(bytes: Buffer, from: RemoteInfo): void {
+    if (looksLike('query', bytes)) this.#answer(bytes, from);
+    else if (isCall(bytes) && this.#isHeard(from.address)) this.#calls?.take(bytes, from);
+  }
+
   #answer(bytes: Buffer, from: RemoteInfo): void {
-    if (!looksLike('query', bytes) || !this.#limits.hasToken) return;
+    if (!this.#limits.hasToken) return;
     const query = decodePacket(bytes);
     if (query?.kind !== 'query' || !this.#isHeard(from.address)) return;
     const facts = this.#options.facts();
@@ -112,4 +131,8 @@ export class Responder implements AsyncDisposable {
     const { listening } = this.#options;
     return listening === '::' || listening === '0.0.0.0' || this.#isNear(address);
   }
+}
+
+function isCall(bytes: Buffer): boolean {
+  return looksLike('call', bytes) || looksLike('call-back', bytes);
 }

@@ -1,5 +1,6 @@
 /** How a host lets itself be found: what it tells the network of itself, while it serves. */
 import os from 'node:os';
+import type { CallBackRequest } from '../discovery/call-desk.js';
 import { announcedName } from '../discovery/packets.js';
 import type { HostFacts } from '../discovery/packets.js';
 import { Responder } from '../discovery/responder.js';
@@ -15,6 +16,8 @@ export interface AnnouncedHost {
   /** Where it listens, as `HOST:PORT`. */
   readonly address: string;
   readonly isPairingOpen: () => boolean;
+  /** Somebody wants to be dialled. */
+  readonly onCallBack: (request: CallBackRequest) => void;
 }
 
 /** Until it is disposed of. Networks that refuse to carry it are no failure: the host is reached by address. */
@@ -35,7 +38,7 @@ export function announceHost(host: AnnouncedHost): AsyncDisposable {
     isPairingOpen: host.isPairingOpen(),
     loadPercent: loadPercent(cores),
   });
-  return new Responder({ facts, listening });
+  return new Responder({ facts, listening, onCallBack: host.onCallBack });
 }
 
 /** Windows has no such number: Node says 0 there, which would look idle. */

@@ -45,6 +45,12 @@ export class PairingService {
     return this.#window.state.kind === 'open';
   }
 
+  /** Until when a code would be taken, in milliseconds since the epoch; undefined: none would. */
+  get openUntilMs(): number | undefined {
+    const { state } = this.#window;
+    return state.kind === 'open' ? state.expiresAtMs : undefined;
+  }
+
   /** Opens the window that was left while no host ran; false where there is none. */
   openPending(): boolean {
     return this.#takePending();

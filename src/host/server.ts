@@ -6,6 +6,7 @@
  */
 import https from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import net from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { constants } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
@@ -13,6 +14,7 @@ import { RmtxError, isRmtxError, systemErrorCode } from '../errors.js';
 import { PeerConnection } from '../protocol/connection.js';
 import { ALPN_CONTROL, ALPN_PAIRING, ALPN_RUN } from '../protocol/messages.js';
 import { captureBaseEnvironment } from '../runtime/base-environment.js';
+import { parseAddress } from '../transport/address.js';
 import { TLS_CIPHERS } from '../transport/secure-stream.js';
 import { formatAddress } from '../transport/address.js';
 import { fingerprintOfCertificate } from '../trust/fingerprint.js';
@@ -27,6 +29,7 @@ import { announceHost } from './announcement.js';
 import { Contexts } from './contexts.js';
 import { clientRoutes } from './control-api.js';
 import { ControlSocket } from './control-socket.js';
+import { DialBack } from './dial-back.js';
 import { collectOldBlobs } from './garbage.js';
 import { listenAddress } from './listen-address.js';
 import { PairingService } from './pairing-service.js';
@@ -121,7 +124,7 @@ export async function startHost(options: HostOptions): Promise<HostServer> {
       closeConnections: (fingerprint) => listener.closeConnections(fingerprint),
     });
     const isPairingOpen = pairing.openPending();
-    const announcement = announce(options, { listener, pairing, identity });
+    const announcement = announce(options, { listener, pairing, services, identity });
     const housekeeping = setInterval(() => void keepHouse(services), HOUSEKEEPING_MS);
     return {
       addresses: listener.addresses,
@@ -155,18 +158,41 @@ function announce(
   host: {
     readonly listener: Listener;
     readonly pairing: PairingService;
+    readonly services: HostServices;
     readonly identity: Identity;
   },
 ): AsyncDisposable | undefined {
-  const [address] = host.listener.addresses;
+  const { listener, pairing, services } = host;
+  const { fingerprint } = host.identity;
+  const [address] = listener.addresses;
   if (service === undefined || address === undefined) return undefined;
-  return announceHost({
+  const { host: listening } = parseAddress(address);
+  const dialBack = new DialBack({
+    fingerprint,
+    trust: services.trust,
+    pairingUntilMs: () => pairing.openUntilMs,
+    serve: (socket, { isPairingOnly }) => listener.serve(socket, { isPairingOnly }),
+    log: services.log,
+    localAddress: net.isIP(listening) !== 0 && !isEverywhere(listening) ? listening : undefined,
+  });
+  const announcement = announceHost({
     service,
     name,
     address,
-    fingerprint: host.identity.fingerprint,
-    isPairingOpen: () => host.pairing.isOpen,
+    fingerprint,
+    isPairingOpen: () => pairing.isOpen,
+    onCallBack: (request) => dialBack.take(request),
   });
+  return {
+    [Symbol.asyncDispose]: async () => {
+      dialBack[Symbol.dispose]();
+      await announcement[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function isEverywhere(listening: string): boolean {
+  return listening === '::' || listening === '0.0.0.0';
 }
 
 /** Runs first: blobs that only they needed are not needed any more. */
@@ -189,6 +215,8 @@ class Listener {
   /** Raw sockets below the TLS ones: what has to be destroyed, and what admission counts. */
   readonly #rawSockets = new Set<Socket>();
   readonly #clientSockets = new Map<TLSSocket, string>();
+  /** Raw sockets of strangers whom we dialled. */
+  readonly #pairingOnly = new WeakSet<Socket>();
   addresses: string[] = [];
 
   constructor(options: ListenerOptions) {
@@ -240,6 +268,12 @@ class Listener {
     this.addresses = [formatAddress({ host: bound.address, port: bound.port })];
   }
 
+  /** Serves a connection that this host made as if it had come in. */
+  serve(socket: Socket, { isPairingOnly }: { readonly isPairingOnly: boolean }): void {
+    if (isPairingOnly) this.#pairingOnly.add(socket);
+    this.#server.emit('connection', socket);
+  }
+
   closeConnections(fingerprint: string): number {
     let closed = 0;
     for (const [socket, owner] of this.#clientSockets) {
@@ -265,6 +299,10 @@ class Listener {
     if (socket.alpnProtocol === ALPN_PAIRING) {
       // Ends the socket itself, after its last word has been taken or its deadline has passed.
       pairing.serve(socket).catch((error: unknown) => this.#drop(socket, error));
+      return;
+    }
+    if (this.#rawSocketsBelow(socket).some((raw) => this.#pairingOnly.has(raw))) {
+      socket.destroy();
       return;
     }
     const client = this.#knownClient(socket);
@@ -343,9 +381,16 @@ class Listener {
 
   /** Takes the raw socket below this TLS socket out of the strangers' deadline. */
   #admit(socket: TLSSocket): void {
-    for (const raw of this.#rawSockets)
-      if (raw.remotePort === socket.remotePort && raw.remoteAddress === socket.remoteAddress)
-        this.#admission.admit(raw);
+    for (const raw of this.#rawSocketsBelow(socket)) this.#admission.admit(raw);
+  }
+
+  #rawSocketsBelow(socket: TLSSocket): Socket[] {
+    return [...this.#rawSockets].filter(
+      (raw) =>
+        raw.remotePort === socket.remotePort &&
+        raw.localPort === socket.localPort &&
+        raw.remoteAddress === socket.remoteAddress,
+    );
   }
 }
 

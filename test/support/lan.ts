@@ -126,6 +126,14 @@ export class Machine {
     this.#trouble('output', 'drop');
   }
 
+  /** As a firewall does that lets nobody in: no TCP connection from outside begins. */
+  refuseTcp(): void {
+    this.run(
+      'nft',
+      'add table inet trouble; add chain inet trouble input { type filter hook input priority 0; }; add rule inet trouble input tcp flags & (syn|ack) == syn drop',
+    );
+  }
+
   /** Whatever comes in by TCP is answered with a reset. */
   resetTcp(): void {
     this.#trouble('input', 'reject with tcp reset');

@@ -142,6 +142,8 @@ async function ask<T>(
     identity,
     alpn: ALPN_CONTROL,
     pins: [fingerprint],
+    // Its port was reached a moment ago.
+    callService: undefined,
     abortSignal,
   });
   return callOver(dialed, use);

@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { MAX_PACKET_BYTES, NONCE_BYTES, looksLike } from '../../../src/discovery/packet-frame.js';
 import {
-  MAX_PACKET_BYTES,
-  NONCE_BYTES,
   QUERY_BYTES,
   announcedName,
   decodePacket,
   encodeAnnouncement,
   encodeAnswer,
   encodeQuery,
-  looksLike,
 } from '../../../src/discovery/packets.js';
 import type { HostFacts } from '../../../src/discovery/packets.js';
 import type { PeerId } from '../../../src/trust/fingerprint.js';

@@ -1,0 +1,178 @@
+/**
+ * Asks the host to dial this machine, and takes the connection that proves the pinned key. Loaded only by whoever
+ * does not get to the host: most never need it.
+ */
+import { lookup } from 'node:dns/promises';
+import type { Socket } from 'node:net';
+import { Caller } from '../discovery/caller.js';
+import type { CookieAnswer } from '../discovery/call-packets.js';
+import { DISCOVERY_PORT } from '../discovery/packets.js';
+import { RmtxError } from '../errors.js';
+import { ALPN_PAIRING } from '../protocol/messages.js';
+import { formatAddress } from '../transport/address.js';
+import type { Address } from '../transport/address.js';
+import { ReverseTcp } from '../transport/reverse-tcp.js';
+import { secureAsClient } from '../transport/secure-stream.js';
+import type { SecureStream } from '../transport/secure-stream.js';
+import { proveCallBack } from '../trust/call-back-proof.js';
+import type { CallBackTerms } from '../trust/call-back-proof.js';
+import { fingerprintId } from '../trust/fingerprint.js';
+import type { Fingerprint } from '../trust/fingerprint.js';
+import type { Identity } from '../trust/identity.js';
+
+export interface DialBackOptions {
+  /** Where the host is; its port is of no interest here. */
+  readonly address: Address;
+  readonly identity: Identity;
+  readonly alpn: string;
+  /** Undefined: any key (pairing only). */
+  readonly pins: readonly Fingerprint[] | undefined;
+  /** A host of another service does not answer. */
+  readonly service: string;
+  /** Also ends the connection that it led to. */
+  readonly abortSignal: AbortSignal;
+  /** Another UDP port than everybody's; for tests. */
+  readonly discoveryPort?: number;
+}
+
+/** A host in this network answers in milliseconds; the packet is sent three times. */
+const ANSWER_MS = 1200;
+/** The host tries for five seconds. */
+const DIAL_BACK_MS = 6000;
+const HANDSHAKE_MS = 5000;
+
+/**
+ * Rejects with HOST_UNREACHABLE where the host was asked in vain, and with a system's error where there is
+ * nobody to ask. Nothing is open afterwards but the connection that it resolves to.
+ */
+export async function dialedBack(options: DialBackOptions): Promise<SecureStream> {
+  const { identity, alpn, pins, service, abortSignal } = options;
+  const { address: hostAddress } = await lookup(options.address.host);
+  abortSignal.throwIfAborted();
+  using caller = await Caller.to(hostAddress, options.discoveryPort);
+  const { localAddress } = caller;
+  // No firewall stands between a machine and itself.
+  if (isLoopback(localAddress)) throw new Error('the host is this machine');
+  const streams = new Candidates(options);
+  using listener = await ReverseTcp.listen({
+    localAddress,
+    hostAddress,
+    onStream: (stream) => streams.try(stream),
+  });
+  const answer = await withLimit(ANSWER_MS, abortSignal, (over) => caller.ask(service, over));
+  if (answer === undefined) throw silent(options.address);
+  const { cookie } = answer;
+  const { port } = listener;
+  const terms = { address: localAddress, port, cookie, nonce: caller.nonce };
+  const proof = alpn === ALPN_PAIRING ? undefined : proofFor(identity, { answer, pins, terms });
+  const secure = await withLimit(DIAL_BACK_MS, abortSignal, (over) => {
+    void caller.callBack({ cookie, port, proof }, over);
+    return streams.firstBefore(over);
+  });
+  if (secure === undefined) throw notDialed(options);
+  return secure;
+}
+
+function proofFor(
+  identity: Identity,
+  about: {
+    readonly answer: CookieAnswer;
+    readonly pins: readonly Fingerprint[] | undefined;
+    readonly terms: Omit<CallBackTerms, 'host'>;
+  },
+): ReturnType<typeof proveCallBack> {
+  const { answer, pins = [], terms } = about;
+  const host = pins.find((pin) => fingerprintId(pin) === answer.identityPrefix);
+  if (host === undefined) throw new Error('another host answers there');
+  return proveCallBack(identity, { ...terms, host });
+}
+
+/** The connections that came in: the first one that proves a pinned key ends the others. */
+class Candidates {
+  readonly #options: DialBackOptions;
+  readonly #streams = new Set<Socket>();
+  #onSecure: ((secure: SecureStream) => void) | undefined;
+
+  constructor(options: DialBackOptions) {
+    this.#options = options;
+  }
+
+  /** Nobody is expected before the host was asked. */
+  try(stream: Socket): void {
+    const onSecure = this.#onSecure;
+    if (onSecure === undefined) {
+      stream.destroy();
+      return;
+    }
+    const { identity, alpn, pins, address } = this.#options;
+    const description = formatAddress(address);
+    this.#streams.add(stream);
+    secureAsClient({ stream, identity, alpn, pins, timeoutMs: HANDSHAKE_MS, description }).then(
+      (secure) => {
+        this.#streams.delete(stream);
+        onSecure(secure);
+      },
+      // A stranger who found the port; the host may still come.
+      () => this.#streams.delete(stream),
+    );
+  }
+
+  firstBefore(over: AbortSignal): Promise<SecureStream> {
+    const { abortSignal } = this.#options;
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        this.#onSecure = ({ socket }) => void socket.destroy();
+        for (const stream of this.#streams) stream.destroy();
+      };
+      this.#onSecure = (secure) => {
+        end();
+        abortSignal.addEventListener('abort', () => secure.socket.destroy(), { once: true });
+        resolve(secure);
+      };
+      over.addEventListener('abort', () => {
+        end();
+        reject(over.reason as Error);
+      });
+    });
+  }
+}
+
+/** Undefined where it took too long; its signal is aborted when it is over, however it ended. */
+async function withLimit<T>(
+  limitMs: number,
+  abortSignal: AbortSignal,
+  work: (over: AbortSignal) => Promise<T>,
+): Promise<T | undefined> {
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(), limitMs);
+  try {
+    return await work(AbortSignal.any([abortSignal, limit.signal]));
+  } catch (error) {
+    if (limit.signal.aborted && !abortSignal.aborted) return undefined;
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    limit.abort();
+  }
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.');
+}
+
+function silent({ host }: Address): RmtxError {
+  return new RmtxError(
+    'ERR_RMTX_HOST_UNREACHABLE',
+    `${host} does not answer on UDP ${DISCOVERY_PORT} either, to be asked to dial back`,
+    { hint: 'its firewall has to let in the one or the other' },
+  );
+}
+
+function notDialed({ alpn }: DialBackOptions): RmtxError {
+  const isPairing = alpn === ALPN_PAIRING;
+  return new RmtxError('ERR_RMTX_HOST_UNREACHABLE', 'it did not dial back when asked to', {
+    hint: isPairing
+      ? 'it does so while it shows a code (rmtx host pair-code there), where the firewall of this machine lets it in'
+      : 'the firewall of this machine keeps it out, or it does not know this client any more',
+  });
+}
