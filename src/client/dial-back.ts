@@ -37,8 +37,8 @@ export interface DialBackOptions {
 
 /** A host in this network answers in milliseconds; the packet is sent three times. */
 const ANSWER_MS = 1200;
-/** The host tries for five seconds. */
-const DIAL_BACK_MS = 6000;
+/** Time for a connection whose first two packets are lost; the system sends the third after three seconds. */
+const DIAL_BACK_MS = 4000;
 const HANDSHAKE_MS = 5000;
 
 /**

@@ -7,7 +7,7 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { RemoteInfo } from 'node:dgram';
 import type { PeerId } from '../trust/fingerprint.js';
 import { KeyedBuckets } from '../util/token-bucket.js';
-import { COOKIE_BYTES, decodeCallPacket, encodeCookie } from './call-packets.js';
+import { CALL_BYTES, COOKIE_BYTES, decodeCallPacket, encodeCookie } from './call-packets.js';
 import type { WantedCallBack } from './call-packets.js';
 import { looksLike } from './packet-frame.js';
 
@@ -67,13 +67,14 @@ export class CallDesk {
   }
 
   #giveCookie(bytes: Buffer, from: RemoteInfo): void {
+    // Else the answer could be the larger one, and a forged sender gain by it.
+    if (bytes.length < CALL_BYTES) return;
     const packet = decodeCallPacket(bytes);
     const { service, identityPrefix, reply } = this.#options;
     if (packet?.kind !== 'call' || packet.service !== service) return;
     if (!this.#calls.take(from.address)) return;
     const cookie = this.#cookieFor(from, packet.nonce, this.#slice);
-    const answer = encodeCookie({ cookie, identityPrefix }, packet.nonce);
-    if (answer.length <= bytes.length) reply(answer, from);
+    reply(encodeCookie({ cookie, identityPrefix }, packet.nonce), from);
   }
 
   #takeBack(bytes: Buffer, from: RemoteInfo): void {

@@ -126,11 +126,11 @@ export class Machine {
     this.#trouble('output', 'drop');
   }
 
-  /** As a firewall does that lets nobody in: no TCP connection from outside begins. */
-  refuseTcp(): void {
+  /** As a firewall does that lets nobody in: no TCP connection from another machine begins, but others do. */
+  refuseTcp(verdict: 'drop' | 'reject with tcp reset' = 'drop'): void {
     this.run(
       'nft',
-      'add table inet trouble; add chain inet trouble input { type filter hook input priority 0; }; add rule inet trouble input tcp flags & (syn|ack) == syn drop',
+      `add table inet trouble; add chain inet trouble input { type filter hook input priority 0; }; add rule inet trouble input iifname != lo tcp flags & (syn|ack) == syn ${verdict}`,
     );
   }
 
