@@ -1,4 +1,5 @@
 /** How a host lets itself be found: what it tells the network of itself, while it serves. */
+import { isIP } from 'node:net';
 import os from 'node:os';
 import type { CallBackRequest } from '../discovery/call-desk.js';
 import { announcedName } from '../discovery/packets.js';
@@ -7,20 +8,21 @@ import { Responder } from '../discovery/responder.js';
 import { parseAddress } from '../transport/address.js';
 import { fingerprintId } from '../trust/fingerprint.js';
 import type { Fingerprint } from '../trust/fingerprint.js';
+import { DialBack } from './dial-back.js';
+import type { DialBackOptions } from './dial-back.js';
+import type { PairingService } from './pairing-service.js';
 
-export interface AnnouncedHost {
+export interface AnnouncedHost extends Pick<DialBackOptions, 'trust' | 'serve' | 'log'> {
   /** Only clients that look for this service hear of it. */
   readonly service: string;
   readonly name: string;
   readonly fingerprint: Fingerprint;
   /** Where it listens, as `HOST:PORT`. */
   readonly address: string;
-  readonly isPairingOpen: () => boolean;
-  /** Somebody wants to be dialled. */
-  readonly onCallBack: (request: CallBackRequest) => void;
+  readonly pairing: Pick<PairingService, 'isOpen' | 'openUntilMs'>;
 }
 
-/** Until it is disposed of. Networks that refuse to carry it are no failure: the host is reached by address. */
+/** Lets it be found, and called by who cannot reach it, until it is disposed of. Networks that refuse to carry it are no failure: the host is reached by address. */
 export function announceHost(host: AnnouncedHost): AsyncDisposable {
   const { host: listening, port } = parseAddress(host.address);
   const cores = os.availableParallelism();
@@ -35,14 +37,30 @@ export function announceHost(host: AnnouncedHost): AsyncDisposable {
   };
   const facts = (): HostFacts => ({
     ...known,
-    isPairingOpen: host.isPairingOpen(),
+    isPairingOpen: host.pairing.isOpen,
     loadPercent: loadPercent(cores),
   });
-  return new Responder({ facts, listening, onCallBack: host.onCallBack });
+  const dialBack = new DialBack({
+    ...host,
+    pairingUntilMs: () => host.pairing.openUntilMs,
+    localAddress: isIP(listening) === 0 || isEverywhere(listening) ? undefined : listening,
+  });
+  const onCallBack = (request: CallBackRequest): void => dialBack.take(request);
+  const responder = new Responder({ facts, listening, onCallBack });
+  return {
+    [Symbol.asyncDispose]: async () => {
+      dialBack[Symbol.dispose]();
+      await responder[Symbol.asyncDispose]();
+    },
+  };
 }
 
 /** Windows has no such number: Node says 0 there, which would look idle. */
 function loadPercent(cores: number): number | undefined {
   if (process.platform === 'win32') return undefined;
   return Math.round(((os.loadavg()[0] ?? 0) / cores) * 100);
+}
+
+function isEverywhere(listening: string): boolean {
+  return listening === '::' || listening === '0.0.0.0';
 }

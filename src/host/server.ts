@@ -6,7 +6,6 @@
  */
 import https from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import net from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { constants } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
@@ -14,7 +13,6 @@ import { RmtxError, isRmtxError, systemErrorCode } from '../errors.js';
 import { PeerConnection } from '../protocol/connection.js';
 import { ALPN_CONTROL, ALPN_PAIRING, ALPN_RUN } from '../protocol/messages.js';
 import { captureBaseEnvironment } from '../runtime/base-environment.js';
-import { parseAddress } from '../transport/address.js';
 import { TLS_CIPHERS } from '../transport/secure-stream.js';
 import { formatAddress } from '../transport/address.js';
 import { fingerprintOfCertificate } from '../trust/fingerprint.js';
@@ -29,7 +27,6 @@ import { announceHost } from './announcement.js';
 import { Contexts } from './contexts.js';
 import { clientRoutes } from './control-api.js';
 import { ControlSocket } from './control-socket.js';
-import { DialBack } from './dial-back.js';
 import { collectOldBlobs } from './garbage.js';
 import { listenAddress } from './listen-address.js';
 import { PairingService } from './pairing-service.js';
@@ -166,33 +163,16 @@ function announce(
   const { fingerprint } = host.identity;
   const [address] = listener.addresses;
   if (service === undefined || address === undefined) return undefined;
-  const { host: listening } = parseAddress(address);
-  const dialBack = new DialBack({
-    fingerprint,
-    trust: services.trust,
-    pairingUntilMs: () => pairing.openUntilMs,
-    serve: (socket, { isPairingOnly }) => listener.serve(socket, { isPairingOnly }),
-    log: services.log,
-    localAddress: net.isIP(listening) !== 0 && !isEverywhere(listening) ? listening : undefined,
-  });
-  const announcement = announceHost({
+  return announceHost({
     service,
     name,
     address,
     fingerprint,
-    isPairingOpen: () => pairing.isOpen,
-    onCallBack: (request) => dialBack.take(request),
+    pairing,
+    trust: services.trust,
+    serve: (socket, options) => listener.serve(socket, options),
+    log: services.log,
   });
-  return {
-    [Symbol.asyncDispose]: async () => {
-      dialBack[Symbol.dispose]();
-      await announcement[Symbol.asyncDispose]();
-    },
-  };
-}
-
-function isEverywhere(listening: string): boolean {
-  return listening === '::' || listening === '0.0.0.0';
 }
 
 /** Runs first: blobs that only they needed are not needed any more. */
