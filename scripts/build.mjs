@@ -48,6 +48,7 @@ const separateEntries = {
 const commands = readdirSync(at('src/cli/commands')).filter((name) => name.endsWith('.ts'));
 /** What a command's own file loads with import(). */
 const laterParts = [
+  'src/cli/arranged-run.ts',
   'src/cli/exec-run.ts',
   'src/cli/finish-interrupted.ts',
   'src/client/dial-back.ts',

@@ -1,5 +1,7 @@
 /** `rmtx exec` once it is on its way to the host: the run with its streams, told and reported. */
+import { beginFirstDial } from '../client/first-dial.js';
 import type { FirstDial } from '../client/first-dial.js';
+import type { Fallback } from '../client/host-arrangement.js';
 import { previewProject } from '../client/preview.js';
 import { runCommand } from '../client/run.js';
 import type { DetachedRun, RunOptions } from '../client/run.js';
@@ -16,20 +18,34 @@ import { RunRecord } from './run-record.js';
 export interface ExecCall extends Omit<RunOptions, 'terminal' | 'firstDial'> {
   /** `--tty`. */
   readonly hasTerminal: boolean;
+  readonly fallback: Fallback;
 }
 
-/** The exit status of the command, where it ran here to its end. Without a dial it is only said what would run. */
+/**
+ * The exit status of the command, where it ran to its end. Without a dial the host is found first, or with
+ * `--dry-run` it is only said what would run.
+ */
 export async function runCall(
   invocation: Invocation,
   call: ExecCall,
   firstDial: FirstDial | undefined,
 ): Promise<number> {
+  const { flags } = invocation;
   const record = openRecord(invocation);
   let report: RunReport | DetachedRun;
   try {
-    if (firstDial === undefined) return await previewRun(invocation, call);
+    if (flags.has('dry-run')) return await previewRun(invocation, call);
+    let ready = call;
+    if (firstDial === undefined) {
+      const { arrangeRun } = await import('./arranged-run.js');
+      const [hasStdin, isJson] = [!flags.has('no-stdin'), flags.has('json')];
+      const arranged = await arrangeRun(call, { hasStdin, isJson, record });
+      if ('exitCode' in arranged) return arranged.exitCode;
+      ready = { ...call, ...arranged };
+    }
+    using dial = firstDial ?? beginFirstDial(ready);
     const terminal = call.hasTerminal ? terminalRequest() : undefined;
-    report = await runWithStreams({ ...call, firstDial, terminal }, invocation, record);
+    report = await runWithStreams({ ...ready, firstDial: dial, terminal }, invocation, record);
   } catch (error) {
     record.fail(error);
     throw error;

@@ -46,6 +46,11 @@ export const runCommands: readonly CommandSpec[] = [
       },
       { name: 'no-tty', summary: 'Give the command no terminal (this is the default)' },
       { name: 'no-sync-back', summary: 'Leave what the command changed on the host' },
+      {
+        name: 'fallback',
+        value: 'HOW',
+        summary: 'Where no host answers: fail (default), run it here (local), or wait for one',
+      },
       { name: 'dry-run', summary: 'Say what would be sent, and run nothing' },
       {
         name: 'allow-mass-delete',
@@ -63,12 +68,15 @@ export const runCommands: readonly CommandSpec[] = [
       'an hour, or left with --detach, can be come back to with `rmtx attach`.',
       'With -L 3000 what listens on port 3000 of the host, on its loopback, is at 127.0.0.1:3000 here while',
       'the run lasts; where that port is taken, at the next free one. -L 0:3000 takes any.',
+      '--host auto takes the least busy of the paired hosts that have the project already. --fallback counts',
+      'only where no host answers within 2 seconds: never once one has, so that nothing runs twice.',
     ],
     examples: [
       'rmtx exec -- make -j',
       'rmtx exec --detach -- make -j all',
       'rmtx exec --timeout 15m npm test',
       'rmtx exec -L 3000 -- npm run dev',
+      'rmtx exec --host auto --fallback local -- make -j',
       "rmtx exec -- sh -c 'cargo build && cargo test'",
     ],
   },

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import type { Writable } from 'node:stream';
-import type { RunEvent, RunReport } from '../client/run-events.js';
+import type { HostlessReport, RunEvent, RunReport } from '../client/run-events.js';
 import { openOutput } from '../client/stdio.js';
 import { asTerminalText } from '../client/terminal.js';
 import { drained } from '../util/drained.js';
@@ -8,7 +8,12 @@ import type { Invocation } from './arguments.js';
 import { exitCodeOfError } from './exit-code.js';
 import { errorParts, renderError } from './report/error.js';
 import { jsonDocument, jsonLine } from './report/json.js';
-import { failedRunJson, runEventJson, runReportJson } from './report/run-json.js';
+import {
+  failedRunJson,
+  hostlessReportJson,
+  runEventJson,
+  runReportJson,
+} from './report/run-json.js';
 import type { RunFacts } from './report/run-json.js';
 import { RunText } from './report/run-text.js';
 
@@ -60,6 +65,12 @@ export class RunRecord {
   finish(report: RunReport): void {
     this.#text?.finish(report);
     this.#write(runReportJson(report, this.#facts()));
+  }
+
+  /** There was no run on a host. */
+  finishHere(report: HostlessReport): void {
+    this.#text?.finishHere(report);
+    this.#write(hostlessReportJson(report, this.#facts()));
   }
 
   /** The command was started, and is left. */

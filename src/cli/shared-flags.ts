@@ -14,7 +14,7 @@ export const common = [verbose, quiet, json, help];
 export const host: FlagSpec = {
   name: 'host',
   value: 'HOST',
-  summary: 'The host: ADDR[:PORT] or the name of a paired one (also RMTX_HOST)',
+  summary: 'The host: ADDR[:PORT], the name of a paired one, or auto (also RMTX_HOST)',
 };
 export const config: FlagSpec = {
   name: 'config',

@@ -6,9 +6,15 @@ import { formatAddress, parseAddress } from '../transport/address.js';
 import type { Address } from '../transport/address.js';
 import { parseFingerprint } from '../trust/fingerprint.js';
 import type { Fingerprint } from '../trust/fingerprint.js';
-import { findKnownHost, findKnownHostAt, listKnownHosts } from '../trust/known-hosts.js';
+import {
+  RESERVED_NAME,
+  findKnownHost,
+  findKnownHostAt,
+  listKnownHosts,
+} from '../trust/known-hosts.js';
 import type { KnownHost } from '../trust/known-hosts.js';
 import { printable } from '../util/printable.js';
+import { lastAutoHost } from './auto-memory.js';
 import type { BegunDial } from './begun-dial.js';
 import type { WantedHosts } from './discovered-addresses.js';
 import { hostsDirectory } from './home.js';
@@ -49,8 +55,24 @@ export interface ChooseHostOptions {
 }
 
 /**
+ * The rule by which whichever host is the best is meant: `auto` as `--host`, RMTX_HOST or in the config. Undefined
+ * where another one is said, or none. A machine that is really called so is `auto:PORT`.
+ */
+export function autoRule(
+  options: Pick<ChooseHostOptions, 'named' | 'config' | 'env'>,
+): { readonly rule: string; readonly isFinal: boolean } | undefined {
+  const { named, config, env = process.env } = options;
+  const explicit = named ?? nonEmpty(env['RMTX_HOST']);
+  if ((explicit ?? config?.host)?.toLowerCase() !== RESERVED_NAME) return undefined;
+  const place = explicit === undefined ? 'host in the config' : 'RMTX_HOST';
+  const isFinal = explicit !== undefined;
+  return { rule: named === undefined ? `${place}, auto` : '--host auto', isFinal };
+}
+
+/**
  * `--host` and RMTX_HOST are final. Otherwise the config's host, then the last address that worked for
- * the pinned identity. Throws NOT_PAIRED or HOST_NOT_SET with what to type.
+ * the pinned identity. Throws NOT_PAIRED or HOST_NOT_SET with what to type. `auto` is where it led the last time:
+ * only `exec` looks anew.
  */
 export function chooseHost(options: ChooseHostOptions): HostChoice {
   return { ...choose(options), callService: callService(options) };
@@ -67,6 +89,14 @@ function choose(options: ChooseHostOptions): BareChoice {
   const explicit = options.named ?? nonEmpty(env['RMTX_HOST']);
   const lookFor = (pins: readonly Fingerprint[]): LookAround | undefined =>
     lookAround(options, pins);
+  const auto = autoRule(options);
+  if (auto !== undefined) {
+    const last = lastAutoHost(options.home, config);
+    const pin = auto.isFinal ? undefined : configPin;
+    const host = known.find(({ fingerprint }) => fingerprint === (pin ?? last));
+    const rule = `${auto.rule}: where this project ran last`;
+    return host === undefined ? byPin(known, { pin, lookFor }) : fromKnown(host, { rule, lookFor });
+  }
   if (explicit !== undefined) {
     const rule = options.named === undefined ? 'RMTX_HOST' : '--host';
     const byName = findKnownHost(known, explicit);
@@ -101,7 +131,8 @@ export function chooseHostOfRun(
 ): HostChoice {
   const env = options.env ?? process.env;
   const explicit = options.named ?? nonEmpty(env['RMTX_HOST']);
-  if (explicit !== undefined || seen === undefined) return chooseHost(options);
+  const isNamed = explicit !== undefined && autoRule(options) === undefined;
+  if (isNamed || seen === undefined) return chooseHost(options);
   const known = listKnownHosts(hostsDirectory(options.home), {
     log: options.warn ?? (() => undefined),
   });
@@ -194,7 +225,7 @@ function pinsFor(pin: Fingerprint | undefined, known: readonly KnownHost[]): Fin
   return known.map((host) => host.fingerprint);
 }
 
-function notPaired(message: string): RmtxError {
+export function notPaired(message: string): RmtxError {
   return new RmtxError('ERR_RMTX_NOT_PAIRED', message, {
     hint: 'run rmtx pair --host ADDR, with a code from rmtx host pair-code on the host',
   });

@@ -2,6 +2,7 @@
 import { RmtxError, isRmtxError, systemErrorCode } from '../errors.js';
 import { parseFingerprint } from '../trust/fingerprint.js';
 import { withHost } from './control.js';
+import type { Call } from './control.js';
 import type { ClientHome } from './home.js';
 import { listKnownHosts } from './hosts.js';
 import type { PairedHostInfo } from './hosts.js';
@@ -18,21 +19,36 @@ export interface SurveyedHost extends PairedHostInfo {
   readonly state: HostState;
   /** Of one that is up. */
   readonly stats: StatsReading | undefined;
+  /** Of one that is up: it has a workspace of the context that was asked about. */
+  readonly hasWorkspace: boolean;
   /** Why it is not. */
   readonly error: RmtxError | undefined;
 }
 
+export interface SurveyOptions {
+  readonly budgetMs: number;
+  /** Told in one line what of the paired hosts could not be read. */
+  readonly warn?: ((line: string) => void) | undefined;
+  /** Asks about the workspaces of this context, too. */
+  readonly contextKey?: string | undefined;
+  /** The fingerprint of the only host to ask. */
+  readonly only?: string | undefined;
+  readonly abortSignal?: AbortSignal | undefined;
+}
+
 /**
  * Asks every paired host at the same time and has an answer of each after `budgetMs` at the latest, in the
- * order of their names. Never rejects for the sake of a host.
+ * order of their names. Never rejects for the sake of a host; the abort signal only ends the waiting.
  */
 export async function surveyHosts(
   home: ClientHome,
-  options: { readonly budgetMs: number; readonly warn?: (line: string) => void },
+  options: SurveyOptions,
 ): Promise<SurveyedHost[]> {
-  const { budgetMs, ...reading } = options;
-  const hosts = listKnownHosts(home, reading);
-  const surveyed = await Promise.all(hosts.map((host) => askOne(home, host, budgetMs)));
+  const { only, warn } = options;
+  const hosts = listKnownHosts(home, warn === undefined ? {} : { warn }).filter(
+    ({ fingerprint }) => only === undefined || fingerprint === only,
+  );
+  const surveyed = await Promise.all(hosts.map((host) => askOne(home, host, options)));
   // What answered was noted as seen meanwhile, maybe at another address.
   const now = new Map(listKnownHosts(home).map((host) => [host.fingerprint, host]));
   return surveyed.map((host) => ({ ...host, ...now.get(host.fingerprint) }));
@@ -41,19 +57,41 @@ export async function surveyHosts(
 async function askOne(
   home: ClientHome,
   host: PairedHostInfo,
-  budgetMs: number,
+  { budgetMs, contextKey, abortSignal }: SurveyOptions,
 ): Promise<SurveyedHost> {
   const limit = new AbortController();
   const timer = setTimeout(() => limit.abort(silent(host, budgetMs)), budgetMs);
+  const giveUp = (): void => limit.abort(abortSignal?.reason);
+  abortSignal?.addEventListener('abort', giveUp);
   const target = { home, host: parseFingerprint(host.fingerprint), config: undefined };
   try {
-    const stats = await withHost(target, askStats, { abortSignal: limit.signal });
-    return { ...host, state: 'up', stats, error: undefined };
+    const limits = { abortSignal: limit.signal };
+    return await withHost(
+      target,
+      async (call, dialed) => {
+        const stats = await askStats(call, dialed);
+        const hasWorkspace = contextKey !== undefined && (await asksWorkspace(call, contextKey));
+        return { ...host, state: 'up' as const, stats, hasWorkspace, error: undefined };
+      },
+      limits,
+    );
   } catch (failure) {
     const error = asError(limit.signal.aborted ? limit.signal.reason : failure);
-    return { ...host, state: stateAfter(error), stats: undefined, error };
+    return { ...host, state: stateAfter(error), stats: undefined, hasWorkspace: false, error };
   } finally {
     clearTimeout(timer);
+    abortSignal?.removeEventListener('abort', giveUp);
+  }
+}
+
+/** A host that does not know the question says so: to it nothing can be told from something. */
+async function asksWorkspace(call: Call, contextKey: string): Promise<boolean> {
+  try {
+    const answer = await call('POST', '/v1/contexts/find', { context_key: contextKey });
+    return answer.boolean('has_workspace');
+  } catch (error) {
+    if (isRmtxError(error) && error.family === 'connection') throw error;
+    return false;
   }
 }
 

@@ -13,7 +13,7 @@ import { AnchoredRoot } from '../util/safe-path.js';
 import { applyChangeSet, describeConflict } from './apply.js';
 import { connectForRun } from './connect.js';
 import type { ClientHome } from './home.js';
-import { chooseHost } from './host-choice.js';
+import { chooseHostOfRun } from './host-choice.js';
 import { newRunId } from './run-id.js';
 import { ProjectState } from './project-state.js';
 import { RunTicket } from './run-ticket.js';
@@ -56,7 +56,10 @@ export async function pullFiles(options: PullOptions): Promise<PullReport> {
   const table = ticket?.loadTable() ?? state.lastScan?.table ?? EntryTable.empty;
   const host = await connectForRun({
     home,
-    choice: chooseHost({ ...options, named: options.host }),
+    choice: chooseHostOfRun(
+      { ...options, named: options.host },
+      options.runId === undefined ? undefined : ticket?.details,
+    ),
     onNotice: (_code, message) => warn(`the host says: ${message}`),
   });
   try {

@@ -1,5 +1,6 @@
 /** What happens during a run, as data; `cli/report` words it. */
 import type { Readable, Writable } from 'node:stream';
+import type { RmtxError } from '../errors.js';
 import type { IgnoredLeftovers, RunState } from '../protocol/messages.js';
 import type { LocalTerminal } from './terminal.js';
 
@@ -56,6 +57,12 @@ export type RunEvent =
       readonly command: readonly string[];
     }
   | {
+      /** In the place of `run` for a command that runs on this machine, and why. */
+      readonly type: 'local';
+      readonly cwd: string;
+      readonly reason: RmtxError;
+    }
+  | {
       readonly type: 'output';
       readonly stream: 'stdout' | 'stderr';
       readonly offset: number;
@@ -106,6 +113,15 @@ export interface RunReport {
     readonly message: string;
   }[];
   readonly ignoredLeftovers?: IgnoredLeftovers;
+}
+
+/** How it ended where there was no run on a host. */
+export interface HostlessReport {
+  /** Where the command ran: here, or nowhere because it was given up before. */
+  readonly runner: 'local' | null;
+  readonly outcome: RunOutcome;
+  readonly exitCode: number;
+  readonly durationMs: number;
 }
 
 export interface RunSinks {

@@ -40,6 +40,8 @@ export interface RunOptions {
   readonly env: ReadonlyMap<string, string>;
   /** `--host`. */
   readonly host: string | undefined;
+  /** Why it is this host, where somebody chose it before. */
+  readonly hostRule?: string | undefined;
   /** `--discovery-timeout`. */
   readonly discoveryTimeoutMs: number | undefined;
   readonly firstDial: FirstDial;
@@ -246,7 +248,7 @@ class ClientRun {
   }
 
   #createLink(abortSignal: AbortSignal): HostLink {
-    const { home, host, config, discoveryTimeoutMs } = this.#options;
+    const { home, host, hostRule, config, discoveryTimeoutMs } = this.#options;
     const { disconnectGraceMs = RECONNECT_LIMIT_MS } = this.#options;
     const { teller } = this.#around;
     let firstDial: FirstDial | undefined = this.#options.firstDial;
@@ -260,7 +262,7 @@ class ClientRun {
         const { choice, warnings } = firstDial;
         firstDial = undefined;
         for (const message of warnings) teller.warn('damaged-record', message);
-        teller.info('host-rule', choice.rule);
+        teller.info('host-rule', hostRule ?? choice.rule);
         return choice;
       },
       onNotice: (code, text) => teller.hostSays(code, text),

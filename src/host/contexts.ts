@@ -144,6 +144,11 @@ export class Contexts {
     return this.#records().find((record) => record.clientId === clientId && record.key === key)?.id;
   }
 
+  /** A run has been prepared in it, and what it was given is still there. */
+  hasWorkspace(contextId: string): boolean {
+    return existsSync(path.join(this.#paths.workspaces, contextId));
+  }
+
   /** Deletes contexts of this client by id. A context with a run in it is refused before anything. */
   async delete(
     clientId: string,

@@ -31,6 +31,9 @@ export interface KnownHostsOptions {
 
 type HostRecord = Omit<KnownHost, 'lastAddress' | 'lastSeen'>;
 
+/** Where a name may stand it means whichever host is the best. */
+export const RESERVED_NAME = 'auto';
+
 /** More than anybody's laptop meets one host at. */
 const MAX_ADDRESSES = 8;
 
@@ -174,12 +177,13 @@ function cedeAddress(
   });
 }
 
-/** Letters and digits of any script, dots, dashes, underscores; never the look of an IP address. */
+/** Letters and digits of any script, dots, dashes, underscores; never the look of an IP address, never the reserved name. */
 function plainName(text: string): string {
   const name = safeLabel(text)
     .replace(/[^\p{L}\p{N}._-]+/gu, '-')
     .replace(/^[-.]+|[-.]+$/g, '');
   if (name === '') return 'host';
+  if (name.toLowerCase() === RESERVED_NAME) return `host-${name}`;
   // There is no colon in it, so it is no IPv6 address. Node's own check costs 4 ms at its first use.
   return /^[0-9.]+$/.test(name) ? `host-${name}` : name;
 }

@@ -260,6 +260,7 @@ describe('exec in data', () => {
       'address',
       'started_at',
       'ended_at',
+      'runner',
       'run_id',
       'outcome',
       'exit_code',

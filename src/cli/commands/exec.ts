@@ -7,6 +7,8 @@ import path from 'node:path';
 import { beginFirstDial } from '../../client/first-dial.js';
 import type { FirstDial } from '../../client/first-dial.js';
 import { openClientHome } from '../../client/home.js';
+import type { Fallback } from '../../client/host-arrangement.js';
+import { autoRule } from '../../client/host-choice.js';
 import { resolveConfig } from '../../config/resolved-config.js';
 import { RmtxError, systemErrorCode } from '../../errors.js';
 import { printable } from '../../util/printable.js';
@@ -27,7 +29,7 @@ export async function run(invocation: Invocation): Promise<number> {
   let firstDial: FirstDial | undefined;
   try {
     call = execCall(invocation);
-    if (!flags.has('dry-run')) firstDial = beginFirstDial(call);
+    if (isSimplyDialled(call) && !flags.has('dry-run')) firstDial = beginFirstDial(call);
   } catch (error) {
     const { recordFailure } = await import('../exec-run.js');
     recordFailure(invocation, error);
@@ -43,12 +45,18 @@ export async function run(invocation: Invocation): Promise<number> {
   }
 }
 
+/** False where the host has to be found, or found to be there, before the run. */
+function isSimplyDialled({ fallback, host, config }: ExecCall): boolean {
+  return fallback === 'fail' && autoRule({ named: host, config }) === undefined;
+}
+
 /** Checks everything that needs no host, the config with it; nothing has been read or sent before. */
 function execCall({ flags, operands }: Invocation): ExecCall {
   const cwd = path.resolve(flags.text('cwd') ?? '.');
   const timeoutMs = positive(flags, 'timeout');
   // Wrong usage is said before anything that is wrong with the place.
   const env = requestedEnvironment(flags.list('env'), process.env);
+  const fallback = fallbackOf(flags);
   const forwards = forwardRequests(flags);
   refuseForwardsOfDetached(flags);
   return {
@@ -67,6 +75,7 @@ function execCall({ flags, operands }: Invocation): ExecCall {
     hasTerminal: wantsTerminal(flags),
     disconnectGraceMs: positive(flags, 'disconnect-grace'),
     forwards,
+    fallback,
   };
 }
 
@@ -78,6 +87,26 @@ function wantsTerminal(flags: FlagValues): boolean {
         hint: 'leave one of them out',
       });
   return true;
+}
+
+const FALLBACKS: readonly Fallback[] = ['fail', 'local', 'wait'];
+
+/** What only a host does, such as ending all processes of a command, is not left undone in silence. */
+function fallbackOf(flags: FlagValues): Fallback {
+  const text = flags.text('fallback') ?? 'fail';
+  const fallback = FALLBACKS.find((each) => each === text);
+  if (fallback === undefined)
+    throw new RmtxError('ERR_RMTX_BAD_FLAG', `--fallback ${printable(text)} is unknown`, {
+      hint: `one of: ${FALLBACKS.join(', ')}`,
+    });
+  for (const other of ['detach', 'timeout', 'no-sync-back', 'disconnect-grace', 'forward'])
+    if (fallback === 'local' && flags.has(other))
+      throw new RmtxError(
+        'ERR_RMTX_BAD_FLAG',
+        `--${other} needs a host, so it cannot go with --fallback local`,
+        { hint: 'leave one of them out' },
+      );
+  return fallback;
 }
 
 function positive(flags: FlagValues, name: string): number | undefined {

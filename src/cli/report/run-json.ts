@@ -1,6 +1,7 @@
 /** A run as data: the lines of `exec --json`, and the document of `--report`. */
-import type { RunEvent, RunOutcome, RunReport } from '../../client/run-events.js';
+import type { HostlessReport, RunEvent, RunOutcome, RunReport } from '../../client/run-events.js';
 import { assertNever } from '../../util/never.js';
+import { errorParts } from './error.js';
 import type { ErrorParts } from './error.js';
 import { pathFields } from './json.js';
 
@@ -34,6 +35,13 @@ export function runEventJson(event: RunEvent): object | undefined {
         address: event.address,
         state: event.state,
         command: event.command,
+      };
+    case 'local':
+      return {
+        type: 'local',
+        runner: 'local',
+        cwd: event.cwd,
+        reason: errorParts(event.reason),
       };
     case 'output':
       return {
@@ -84,6 +92,7 @@ export interface RunFacts {
 export function runReportJson(report: RunReport, facts: RunFacts): object {
   return {
     ...factsJson(facts),
+    runner: 'host',
     run_id: report.runId,
     outcome: outcomeJson(report.outcome),
     exit_code: report.exitCode,
@@ -100,6 +109,28 @@ export function runReportJson(report: RunReport, facts: RunFacts): object {
   };
 }
 
+/** The same document for a command that no host had; what it changed here nobody has looked at. */
+export function hostlessReportJson(report: HostlessReport, facts: RunFacts): object {
+  const { runner, outcome, exitCode, durationMs } = report;
+  return {
+    ...factsJson(facts),
+    runner,
+    run_id: null,
+    outcome: outcomeJson(outcome),
+    exit_code: exitCode,
+    signal: outcome.kind === 'signalled' ? outcome.signal : null,
+    duration_ms: durationMs,
+    uploaded_bytes: 0,
+    downloaded_bytes: 0,
+    changed: null,
+    deleted: null,
+    conflicts: [],
+    problems: [],
+    ignored_leftovers: null,
+    error: null,
+  };
+}
+
 /** The same document for a run that rmtx could not carry through. */
 export function failedRunJson(
   failure: { readonly error: ErrorParts; readonly exitCode: number },
@@ -107,6 +138,7 @@ export function failedRunJson(
 ): object {
   return {
     ...factsJson(facts),
+    runner: facts.run === undefined ? null : 'host',
     run_id: facts.run?.runId ?? null,
     outcome: null,
     exit_code: failure.exitCode,

@@ -1,5 +1,11 @@
 /** What `exec` says about a run in words, on stderr. Events in, text out. */
-import type { RunEvent, RunOutcome, RunReport, RunStep } from '../../client/run-events.js';
+import type {
+  HostlessReport,
+  RunEvent,
+  RunOutcome,
+  RunReport,
+  RunStep,
+} from '../../client/run-events.js';
 import { assertNever } from '../../util/never.js';
 import { printable } from '../../util/printable.js';
 import { formatDuration, formatSize } from '../../util/units.js';
@@ -21,11 +27,16 @@ export interface RunTextOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/** Where the command was to run. */
+type Place = 'on the host' | 'here';
+
 /** What answers somebody or tells how it goes on: nothing is the matter. */
 const NO_WARNINGS: ReadonlySet<string> = new Set([
   'interrupt',
   'connection-lost',
   'connected-again',
+  'waiting-for-host',
+  'host-found',
   'not-from-here',
 ]);
 
@@ -83,6 +94,9 @@ export class RunText {
       case 'forward':
         this.#onForward(event);
         break;
+      case 'local':
+        this.#sayDetail(`rmtx: running in ${printable(event.cwd)}`);
+        break;
       case 'output':
       case 'exit':
         break;
@@ -105,14 +119,25 @@ export class RunText {
   /** Says what came of the run, where its exit code alone does not. */
   finish(report: RunReport): void {
     this.stop();
-    const asked = { command: this.#command, timeoutMs: this.#options.timeoutMs };
-    for (const line of outcomeLines(report.outcome, asked)) this.#say(line);
+    this.#sayOutcome(report.outcome, 'on the host');
     const unsaid = this.#problemCount - MAX_PROBLEM_LINES;
     if (unsaid > 0 && !this.#options.isQuiet)
       this.#say(`rmtx: and ${count(unsaid, 'more problem')}; --report FILE lists them all`);
     if (report.ignoredLeftovers !== undefined && this.#isWatched)
       this.#sayUnlessQuiet(leftoverWords(report.ignoredLeftovers));
     this.#sayDetail(summaryWords(report));
+  }
+
+  /** The same for a command that ran on this machine, or nowhere. */
+  finishHere({ outcome, exitCode, durationMs }: HostlessReport): void {
+    this.stop();
+    this.#sayOutcome(outcome, 'here');
+    this.#sayDetail(`rmtx: exit code ${exitCode} after ${formatDuration(durationMs)}`);
+  }
+
+  #sayOutcome(outcome: RunOutcome, place: Place): void {
+    const asked = { command: this.#command, timeoutMs: this.#options.timeoutMs, place };
+    for (const line of outcomeLines(outcome, asked)) this.#say(line);
   }
 
   #onStep(event: Extract<RunEvent, { type: 'step' }>): void {
@@ -214,7 +239,11 @@ function conflictWords(event: Extract<RunEvent, { type: 'conflict' }>): string {
 /** What a shell would say about a command of its own; nothing for an exit code that speaks for itself. */
 function outcomeLines(
   outcome: RunOutcome,
-  asked: { readonly command: readonly string[]; readonly timeoutMs?: number | undefined },
+  asked: {
+    readonly command: readonly string[];
+    readonly timeoutMs?: number | undefined;
+    readonly place: Place;
+  },
 ): string[] {
   const name = printable(asked.command[0] ?? '');
   switch (outcome.kind) {
@@ -233,9 +262,9 @@ function outcomeLines(
           : `rmtx: error: ${name} was ended after ${formatDuration(asked.timeoutMs)} (--timeout)`,
       ];
     case 'not-found':
-      return notFoundLines(outcome, name);
+      return notFoundLines(outcome, name, asked.place);
     case 'not-executable':
-      return [`rmtx: error: cannot execute ${name} on the host: ${printable(outcome.reason)}`];
+      return [`rmtx: error: cannot execute ${name} ${asked.place}: ${printable(outcome.reason)}`];
     default:
       return assertNever(outcome);
   }
@@ -244,8 +273,10 @@ function outcomeLines(
 function notFoundLines(
   outcome: Extract<RunOutcome, { kind: 'not-found' }>,
   name: string,
+  place: Place,
 ): string[] {
-  const error = `rmtx: error: command not found on the host: ${name} (PATH there: ${printable(outcome.searched)})`;
+  const where = place === 'here' ? 'here' : 'there';
+  const error = `rmtx: error: command not found ${place}: ${name} (PATH ${where}: ${printable(outcome.searched)})`;
   if (!outcome.isShellLine) return [error];
   const quoted = `'${name.replaceAll("'", `'\\''`)}'`;
   return [error, `rmtx: hint: for a shell line: rmtx exec -- sh -c ${quoted}`];

@@ -66,7 +66,7 @@ test('an unknown flag fails and names the closest', () => {
 });
 
 test('flags of later versions are unknown, not ignored', () => {
-  for (const flag of ['--keep-workspace=1h', '-L', '--fallback=local'])
+  for (const flag of ['--keep-workspace=1h', '-L'])
     assert.equal(refusal('exec', flag, '--', 'x').code, 'ERR_RMTX_BAD_FLAG', flag);
   assert.doesNotMatch(refusal('exec', '--keep-workspace', 'x').hint ?? '', /did you mean/);
 });

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RunEvent, RunReport } from '../../../../src/client/run-events.js';
-import { failedRunJson, runEventJson, runReportJson } from '../../../../src/cli/report/run-json.js';
+import {
+  failedRunJson,
+  hostlessReportJson,
+  runEventJson,
+  runReportJson,
+} from '../../../../src/cli/report/run-json.js';
+import { RmtxError } from '../../../../src/errors.js';
 import type { RunFacts } from '../../../../src/cli/report/run-json.js';
 import { pathFromBytes } from '../../../../src/util/path-bytes.js';
 
@@ -50,6 +56,19 @@ test('every event has its stable shape', () => {
         address: 'a:1',
         state: 'waiting',
         command: ['make', '-j'],
+      },
+    ],
+    [
+      {
+        type: 'local',
+        cwd: '/p',
+        reason: new RmtxError('ERR_RMTX_TIMED_OUT', 'm', { hint: 'h' }),
+      },
+      {
+        type: 'local',
+        runner: 'local',
+        cwd: '/p',
+        reason: { code: 'ERR_RMTX_TIMED_OUT', message: 'm', hint: 'h' },
       },
     ],
     [
@@ -121,6 +140,7 @@ test('the report of a run holds all that happened', () => {
     address: 'a:1',
     started_at: '2026-01-01T00:00:00.000Z',
     ended_at: '2026-01-01T00:00:02.000Z',
+    runner: 'host',
     run_id: 'r',
     outcome: { kind: 'signalled', signal: 'SIGTERM', number: 15 },
     exit_code: 143,
@@ -151,6 +171,7 @@ test('a run that rmtx could not carry through has the error in the same place', 
       address: null,
       started_at: '2026-01-01T00:00:00.000Z',
       ended_at: '2026-01-01T00:00:02.000Z',
+      runner: null,
       run_id: null,
       outcome: null,
       exit_code: 125,
@@ -159,4 +180,36 @@ test('a run that rmtx could not carry through has the error in the same place', 
       error,
     },
   );
+});
+
+test('a command that ran here has the keys of a run, and nothing that only a host could know', () => {
+  const report = {
+    runner: 'local',
+    outcome: { kind: 'exited', code: 3 },
+    exitCode: 3,
+    durationMs: 5,
+  } as const;
+  const run: RunReport = {
+    runId: 'r',
+    outcome: report.outcome,
+    exitCode: 3,
+    durationMs: 5,
+    uploadedBytes: 0,
+    downloadedBytes: 0,
+    changed: [],
+    deleted: [],
+    conflicts: [],
+    problems: [],
+  };
+  const local = hostlessReportJson(report, { ...facts, run: undefined });
+  assert.deepEqual(Object.keys(local), Object.keys(runReportJson(run, facts)));
+  assert.deepEqual(local, {
+    ...runReportJson(run, facts),
+    host: null,
+    address: null,
+    runner: 'local',
+    run_id: null,
+    changed: null,
+    deleted: null,
+  });
 });
