@@ -2,7 +2,6 @@
  * Names that tell projects apart. Two folders, worktrees or context names never share one: the parts
  * are joined as a JSON array, in which no part can imitate the border to the next.
  */
-import { createHash } from 'node:crypto';
 
 /**
  * Names a context within one client: 32 hex digits of the project root's real path and the context
@@ -18,5 +17,7 @@ export function projectKey(projectRoot: string): string {
 }
 
 function shortHash(parts: readonly string[]): string {
+  // Loaded by the first key: on the way to exec's first packet there is none.
+  const { createHash } = process.getBuiltinModule('node:crypto');
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32);
 }
