@@ -137,7 +137,7 @@ function noAnswer(tried: DialedAddress, facts: TcpFacts): Trouble {
         ? 'nobody has this address: the host is asleep or off, or has another address now; others on this network do answer'
         : 'nobody has this address: the host is asleep or off, has another address now, or the access point keeps its machines apart (client isolation, guest Wi-Fi)',
       cure: [
-        'wake it up or switch it on; rmtx host on it prints its address',
+        'wake it up (rmtx wake NAME) or switch it on; rmtx host on it prints its address',
         'then, where that is another one: rmtx doctor --host ADDR',
       ],
     };
