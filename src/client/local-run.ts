@@ -64,12 +64,14 @@ async function execute(options: LocalRunOptions, env: NodeJS.ProcessEnv): Promis
   const { cwd, hasStdin, onOutput } = options;
   const [file = '', ...args] = options.command;
   const output = onOutput === undefined ? 'inherit' : 'pipe';
-  const child = spawn(file, args, {
+  const started: { child?: ChildProcess } = {};
+  // Before the command is there: whoever hears its first word may signal us in the same moment.
+  using _signals = passSignals((name) => started.child?.kill(name));
+  const child = (started.child = spawn(file, args, {
     cwd,
     env,
     stdio: [hasStdin ? 'inherit' : 'ignore', output, output],
-  });
-  using _signals = passSignalsTo(child);
+  }));
   const ending = endingOf(child);
   // Where it could not be started there is nothing to hand over.
   await Promise.race([once(child, 'spawn'), ending]);
@@ -120,10 +122,10 @@ async function handOver(
 }
 
 /** Until it is disposed of, no such signal ends this process, which has an exit code to give. */
-function passSignalsTo(child: ChildProcess): Disposable {
+function passSignals(send: (name: NodeJS.Signals) => void): Disposable {
   const hasTerminal = [0, 1, 2].some((fd) => isatty(fd));
   const pass = (name: NodeJS.Signals): void => {
-    if (!hasTerminal || !OF_TERMINALS.includes(name)) child.kill(name);
+    if (!hasTerminal || !OF_TERMINALS.includes(name)) send(name);
   };
   for (const name of PASSED_ON) process.on(name, pass);
   return {
