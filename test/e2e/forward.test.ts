@@ -122,7 +122,8 @@ describe('a port of the run', () => {
     const { running, local } = await scene.serve('serve-tcp.mjs', { address: '::1' });
     for (const host of ['127.0.0.1', '::1', 'localhost']) {
       const socket = connectAs(local, 'send 5', host);
-      assert.ok((await readOut(socket)).bytes.equals(sentBytes(5)), host);
+      const { bytes, broke } = await readOut(socket);
+      assert.ok(bytes.equals(sentBytes(5)), `${host}: ${bytes.length} bytes, ${broke}`);
     }
     const others = Object.values(os.networkInterfaces())
       .flatMap((addresses = []) => addresses)
