@@ -4,6 +4,7 @@
  */
 import { RmtxError } from '../errors.js';
 import type { Address } from '../transport/address.js';
+import { afterFreeTime } from '../util/free-timer.js';
 
 export interface DialRace<T> {
   /** Best first. Each is asked for only when it is time to dial it; `over` is aborted at the race's end. */
@@ -22,8 +23,6 @@ export interface DialRace<T> {
 
 /** As RFC 8305 §5 recommends. */
 const HEAD_START_MS = 250;
-/** A timer that is later than that tells of a busy thread, which could not have heard an answer. */
-const LATE_MS = 50;
 /** Whoever makes up addresses on the network gets so many of our sockets. */
 const MAX_AT_ONCE = 8;
 
@@ -47,7 +46,7 @@ class Race<T> {
   readonly #over = new AbortController();
   readonly #dials = new Set<AbortController>();
   readonly #onAbort = (): void => this.#finish(() => this.#end.reject(this.#abortReason()));
-  #headStart: NodeJS.Timeout | undefined;
+  #endHeadStart: () => void = () => undefined;
   #patience: NodeJS.Timeout | undefined;
   #isImpatient = false;
   #dialed = 0;
@@ -107,13 +106,9 @@ class Race<T> {
   }
 
   #giveHeadStart(): void {
+    this.#endHeadStart();
     const headStartMs = this.#options.headStartMs ?? HEAD_START_MS;
-    const dueMs = performance.now() + headStartMs;
-    clearTimeout(this.#headStart);
-    this.#headStart = setTimeout(() => {
-      if (performance.now() - dueMs > LATE_MS) this.#giveHeadStart();
-      else this.advance();
-    }, headStartMs);
+    this.#endHeadStart = afterFreeTime(headStartMs, () => this.advance());
   }
 
   #limitPatience(): void {
@@ -142,7 +137,7 @@ class Race<T> {
   #finish(settle: () => void): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    clearTimeout(this.#headStart);
+    this.#endHeadStart();
     clearTimeout(this.#patience);
     this.#options.abortSignal?.removeEventListener('abort', this.#onAbort);
     for (const dial of this.#dials) dial.abort();

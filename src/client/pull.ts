@@ -8,6 +8,7 @@ import { CHANNEL } from '../protocol/messages.js';
 import { EntryTable } from '../sync/entry-table.js';
 import type { Problem, WorkspacePath } from '../sync/entry.js';
 import { quotePattern } from '../sync/patterns.js';
+import { NO_RULES } from '../sync/rule-sources.js';
 import { SyncRules } from '../sync/rules.js';
 import { AnchoredRoot } from '../util/safe-path.js';
 import { applyChangeSet, describeConflict } from './apply.js';
@@ -100,12 +101,5 @@ export async function pullFiles(options: PullOptions): Promise<PullReport> {
 
 /** What was asked for by name may come home whatever the project's rules say, and nothing else. */
 function rulesFor(paths: readonly WorkspacePath[]): SyncRules {
-  return new SyncRules({
-    mounts: [{ path: '.', exclude: [] }],
-    ignore: [],
-    syncBack: paths.map(quotePattern),
-    keepOnHost: [],
-    gitignore: null,
-    isCaseInsensitive: false,
-  });
+  return new SyncRules({ ...NO_RULES, syncBack: paths.map(quotePattern) });
 }

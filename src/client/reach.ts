@@ -3,6 +3,8 @@
  * second begins only once the first has failed or takes long; whichever gets there first ends the other.
  */
 import { RmtxError, isRmtxError } from '../errors.js';
+import { createDeferred } from '../util/deferred.js';
+import { afterFreeTime } from '../util/free-timer.js';
 
 export interface TwoWays<T> {
   /** `onReached`: a connection stands, so that the port can be reached; what is left is up to who is there. */
@@ -15,8 +17,6 @@ export interface TwoWays<T> {
 
 /** A port that can be reached takes a connection within one round trip. */
 const DELAY_MS = 400;
-/** A timer that is later than that tells of a busy thread, which could not have seen the connection. */
-const LATE_MS = 50;
 
 /**
  * Both ways must reject, and leave nothing behind, when their signal is aborted, also after they have
@@ -33,18 +33,18 @@ export async function reachEitherWay<T>(ways: TwoWays<T>): Promise<T> {
   abortSignal?.addEventListener('abort', onAbort, { once: true });
   if (abortSignal?.aborted === true) onAbort();
   const hasReached = new AbortController();
-  const wait = new Wait(delayMs, hasReached.signal);
+  const alone = createDeferred<undefined>();
+  const endWait = afterFreeTime(delayMs, () => alone.resolve(undefined));
+  hasReached.signal.addEventListener('abort', endWait);
   try {
-    const direct = ways
-      .direct(directEnd.signal, () => hasReached.abort())
-      .finally(() => wait.end());
-    const reverse = Promise.race([wait.over, direct.catch(() => undefined)]).then(async () => {
+    const direct = ways.direct(directEnd.signal, () => hasReached.abort()).finally(endWait);
+    const reverse = Promise.race([alone.promise, direct.catch(() => undefined)]).then(async () => {
       if (hasReached.signal.aborted || reverseEnd.signal.aborted) throw new NotTried();
       return ways.reverse(reverseEnd.signal);
     });
     return await firstOf(direct, reverse, { directEnd, reverseEnd });
   } finally {
-    wait.end();
+    endWait();
     abortSignal?.removeEventListener('abort', onAbort);
   }
 }
@@ -67,32 +67,6 @@ async function firstOf<T>(
   return won.result;
 }
 
-/** Resolves `over` after the delay, in which the thread was free to see what came; never once ended. */
-class Wait {
-  readonly over: Promise<void>;
-  #timer: NodeJS.Timeout | undefined;
-  #isOver = false;
-
-  constructor(delayMs: number, hasReached: AbortSignal) {
-    this.over = new Promise((resolve) => {
-      const begin = (): void => {
-        const dueMs = performance.now() + delayMs;
-        this.#timer = setTimeout(() => {
-          if (this.#isOver || hasReached.aborted) return;
-          if (performance.now() - dueMs > LATE_MS) begin();
-          else resolve();
-        }, delayMs);
-      };
-      begin();
-    });
-  }
-
-  end(): void {
-    this.#isOver = true;
-    clearTimeout(this.#timer);
-  }
-}
-
 function reasonOf(settled: PromiseSettledResult<unknown>): unknown {
   return settled.status === 'rejected' ? settled.reason : undefined;
 }
@@ -103,6 +77,6 @@ function joined(direct: unknown, reverse: unknown): unknown {
   const hints = [direct.hint, reverse.hint, 'rmtx doctor finds the cause'];
   return new RmtxError(direct.code, `${direct.message}, and ${reverse.message}`, {
     hint: hints.filter((hint) => hint !== undefined).join('; '),
-    cause: direct,
+    cause: direct.cause,
   });
 }

@@ -31,6 +31,16 @@ export interface RuleSources {
   readonly own?: readonly WorkspacePath[];
 }
 
+/** The whole project, and nothing left out. */
+export const NO_RULES: RuleSources = {
+  mounts: [{ path: '', exclude: [] }],
+  ignore: [],
+  syncBack: null,
+  keepOnHost: [],
+  gitignore: null,
+  isCaseInsensitive: false,
+};
+
 /** In `keep_on_host`: all that .gitignore ignores. */
 export const GITIGNORED = ':gitignored';
 

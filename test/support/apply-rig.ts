@@ -26,6 +26,7 @@ import { EntryTableBuilder } from '../../src/sync/entry-table-builder.js';
 import type { EntryTable } from '../../src/sync/entry-table.js';
 import { comparePaths, parentOf } from '../../src/sync/entry.js';
 import type { Entry, ManifestChange, WorkspacePath } from '../../src/sync/entry.js';
+import { NO_RULES } from '../../src/sync/rule-sources.js';
 import type { RuleSources } from '../../src/sync/rule-sources.js';
 import { SyncRules } from '../../src/sync/rules.js';
 import { signatureOf } from '../../src/sync/stat-signature.js';
@@ -45,15 +46,6 @@ export type Tree = Readonly<Record<string, Node>>;
 
 /** Long ago, so that no signature of a test's file is racy because of its mtime. */
 export const OLD_US = 1_600_000_000_000_000;
-
-export const everything: RuleSources = {
-  mounts: [{ path: '.', exclude: [] }],
-  ignore: [],
-  syncBack: null,
-  keepOnHost: [],
-  gitignore: null,
-  isCaseInsensitive: false,
-};
 
 export interface Rig extends Disposable {
   readonly home: string;
@@ -276,7 +268,7 @@ export async function applyTree(rig: Rig, request: ApplyRequest): Promise<ApplyR
     stateDirectory: rig.stateDirectory,
     runId: request.runId ?? 'r1',
     table,
-    rules: new SyncRules(request.rules ?? everything),
+    rules: new SyncRules(request.rules ?? NO_RULES),
     allowMassDelete: request.allowMassDelete ?? false,
     changes: request.changes ?? changesTo(table, request.theirs),
     fetch: request.fetch ?? fetchFrom(request.theirs),

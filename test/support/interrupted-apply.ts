@@ -12,10 +12,11 @@ import { StageAreas } from '../../src/client/apply/stage-areas.js';
 import { stageContent } from '../../src/client/apply/stage.js';
 import { Transaction } from '../../src/client/apply/transaction.js';
 import { EntryTable } from '../../src/sync/entry-table.js';
+import { NO_RULES } from '../../src/sync/rule-sources.js';
 import { SyncRules } from '../../src/sync/rules.js';
 import { currentProcess } from '../../src/util/process-identity.js';
 import { AnchoredRoot } from '../../src/util/safe-path.js';
-import { changesTo, everything, fetchFrom, scanTable } from './apply-rig.js';
+import { changesTo, fetchFrom, scanTable } from './apply-rig.js';
 import type { Rig, Tree } from './apply-rig.js';
 
 export interface Interrupted {
@@ -32,7 +33,7 @@ export async function interruptApply(
 ): Promise<Interrupted> {
   using root = AnchoredRoot.open(rig.project);
   const table = scanTable(rig.project);
-  const rules = new SyncRules(everything);
+  const rules = new SyncRules(NO_RULES);
   const changes = changesTo(table, theirs);
   const context = { table, rules, syncBackBase: EntryTable.empty };
   const { accepted } = await checkChanges(changes, context);

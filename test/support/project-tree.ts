@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { EntryTableBuilder } from '../../src/sync/entry-table-builder.js';
 import type { EntryTable } from '../../src/sync/entry-table.js';
+import { NO_RULES } from '../../src/sync/rule-sources.js';
 import type { RuleSources } from '../../src/sync/rule-sources.js';
 import { settleRacy } from '../../src/sync/rescan.js';
 import type { ScanState } from '../../src/sync/scan-state.js';
@@ -64,15 +65,7 @@ export class ProjectTree implements Disposable {
 
 /** Everything is synced but for what is said otherwise. */
 export function rulesWith(rules: Partial<RuleSources>): RuleSources {
-  return {
-    mounts: [{ path: '.', exclude: [] }],
-    ignore: [],
-    syncBack: null,
-    keepOnHost: [],
-    gitignore: null,
-    isCaseInsensitive: false,
-    ...rules,
-  };
+  return { ...NO_RULES, ...rules };
 }
 
 export function pathsOf(table: EntryTable): string[] {

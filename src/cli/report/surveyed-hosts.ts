@@ -99,11 +99,6 @@ const REASONS: Readonly<Record<string, string>> = {
   EAI_AGAIN: 'unknown name',
 };
 
-/** The system's own error lies below those that say where else the host was looked for. */
 function reasonOf(error: NonNullable<SurveyedHost['error']>): string {
-  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
-    const reason = REASONS[systemErrorCode(cause) ?? ''];
-    if (reason !== undefined) return reason;
-  }
-  return 'no answer';
+  return REASONS[systemErrorCode(error.cause) ?? ''] ?? 'no answer';
 }

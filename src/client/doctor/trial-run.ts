@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { isRmtxError } from '../../errors.js';
 import type { CommandOutcome } from '../../protocol/messages.js';
 import { EntryTable } from '../../sync/entry-table.js';
-import type { RuleSources } from '../../sync/rule-sources.js';
+import { NO_RULES } from '../../sync/rule-sources.js';
 import { AnchoredRoot } from '../../util/safe-path.js';
 import type { HostConnection } from '../connect.js';
 import type { Call } from '../control.js';
@@ -23,15 +23,6 @@ const COMMAND_LIMIT_MS = 3000;
 const DISCONNECT_GRACE_MS = 100;
 /** More than the word is no answer to it. */
 const MAX_OUTPUT_BYTES = 1024;
-
-const NO_RULES: RuleSources = {
-  mounts: [{ path: '.', exclude: [] }],
-  ignore: [],
-  syncBack: null,
-  keepOnHost: [],
-  gitignore: null,
-  isCaseInsensitive: false,
-};
 
 export interface Trial {
   readonly outcome: CommandOutcome;

@@ -17,7 +17,6 @@ import {
   applyTree,
   changesTo,
   entryOf,
-  everything,
   fetchFrom,
   makeRig,
   readContents,
@@ -25,6 +24,7 @@ import {
   remove,
   scanTable,
 } from '../../support/apply-rig.js';
+import { NO_RULES } from '../../../src/sync/rule-sources.js';
 import type { Node, Tree } from '../../support/apply-rig.js';
 
 const upsert = (name: string, node: Node = 'evil'): ManifestChange => ({
@@ -114,7 +114,7 @@ describe('a path that no host may write is left out and told', () => {
     target: { directoryMode: 0o755 },
   };
   const rules = {
-    ...everything,
+    ...NO_RULES,
     mounts: ['.git', 'a', 'a.rmtx-conflict-r1', 'in', 'never', 'sub'].map((at) => ({
       path: at,
       exclude: [],
@@ -266,7 +266,7 @@ test('an entry below a deleted directory is refused', async () => {
 
 test('ignored files survive whatever the host deletes around them', async () => {
   using rig = makeRig({ 'build/secret.local': 'mine', 'build/out': '1', b: '' });
-  const rules = { ...everything, ignore: ['*.local', '**/*.local'] };
+  const rules = { ...NO_RULES, ignore: ['*.local', '**/*.local'] };
   const table = scanTable(rig.project, (at) => !at.endsWith('.local'));
   const changes = [deletion('build'), deletion('build/out'), deletion('build/secret.local')];
   const report = await applyTree(rig, { theirs: {}, changes, table, rules, fetch: evil });

@@ -4,12 +4,12 @@ import type { Stats } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { readUndoRecord } from '../../../src/client/apply/undo.js';
+import { NO_RULES } from '../../../src/sync/rule-sources.js';
 import { mtimeUsOf } from '../../../src/util/microseconds.js';
 import { pathFromBytes } from '../../../src/util/path-bytes.js';
 import {
   OLD_US,
   applyTree,
-  everything,
   fetchFrom,
   makeRig,
   readContents,
@@ -185,7 +185,7 @@ describe('the table of the report', () => {
     using rig = makeRig({ src: 'x' });
     const table = scanTable(rig.project);
     const theirs = { src: 'x', 'out/r.txt': '1' };
-    const rules = { ...everything, ignore: ['out/'], syncBack: ['out/'] };
+    const rules = { ...NO_RULES, ignore: ['out/'], syncBack: ['out/'] };
     const report = await applyTree(rig, { theirs, table, rules });
     assert.deepEqual(report.changed, ['out', 'out/r.txt']);
     assert.equal(report.table, table);
@@ -202,7 +202,7 @@ describe('the table of the report', () => {
 });
 
 describe('paths named in sync_back although they are ignored', () => {
-  const rules = { ...everything, ignore: ['out/'], syncBack: ['out/'] };
+  const rules = { ...NO_RULES, ignore: ['out/'], syncBack: ['out/'] };
 
   test('are compared with what rmtx last wrote there', async () => {
     using rig = makeRig({ src: 'x' });
@@ -256,7 +256,7 @@ describe('directories', () => {
   test('that are mounts stay, empty', async () => {
     using rig = makeRig({ 'dist/out': 'x', src: { directoryMode: 0o755 } });
     const rules = {
-      ...everything,
+      ...NO_RULES,
       mounts: ['dist', 'src'].map((at) => ({ path: at, exclude: [] })),
     };
     const report = await applyTree(rig, { theirs: { src: { directoryMode: 0o755 } }, rules });
