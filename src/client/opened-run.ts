@@ -11,7 +11,8 @@ import type { ClientMessage, HostMessage } from '../protocol/messages.js';
 import { systemErrorCode } from '../errors.js';
 import { explainWriteError } from '../store/disk-full.js';
 import type { AnchoredRoot } from '../util/safe-path.js';
-import { Ahead } from './ahead.js';
+import { AheadEntries } from './ahead-entries.js';
+import { AheadFiles } from './ahead-files.js';
 import { projectWorkingDirectory } from './command.js';
 import { isConnectionLoss } from './connect.js';
 import type { HostConnection } from './connect.js';
@@ -44,6 +45,11 @@ interface Opening {
   readonly opened: Promise<RunOpened>;
 }
 
+interface FirstOpened {
+  readonly host: HostConnection;
+  readonly takesEntriesAhead: boolean;
+}
+
 /** What was agreed on when the run was started. */
 export interface Agreement {
   readonly key: BaseKey;
@@ -57,7 +63,7 @@ export class OpenedRun implements Disposable {
   #ticket: RunTicket | undefined;
   /** Sent over all connections. */
   #uploadedBytes = 0;
-  #ahead: Ahead | undefined;
+  #ahead: AheadFiles | undefined;
   #isKnown = false;
   #hasTold = false;
 
@@ -92,8 +98,8 @@ export class OpenedRun implements Disposable {
     let hasFailed = false;
     opening.catch(() => (hasFailed = true));
     const first = opening.then(async ({ host, opened }) => {
-      await opened;
-      return host;
+      const { takesEntriesAhead } = await opened;
+      return { host, takesEntriesAhead };
     });
     first.catch(() => undefined);
     this.#scan ??= nextTurn().then(() => (hasFailed ? undefined : this.#scanProject(first)));
@@ -114,25 +120,35 @@ export class OpenedRun implements Disposable {
     this.#ticket?.[Symbol.dispose]();
   }
 
-  async #scanProject(host: Promise<HostConnection>): Promise<void> {
+  async #scanProject(first: Promise<FirstOpened>): Promise<void> {
     const { project, teller } = this.#around;
-    const ahead = new Ahead(host, ({ done, total }) =>
+    const host = first.then((opened) => opened.host);
+    // Asked for only where there are large files.
+    host.catch(() => undefined);
+    const largeFiles = new AheadFiles(host, ({ done, total }) =>
       teller.emit({ type: 'progress', step: 'upload', done, total, unit: 'bytes' }),
     );
-    this.#ahead = ahead;
+    this.#ahead = largeFiles;
+    const entriesAhead = new AheadEntries({
+      host: first.then(({ host, takesEntriesAhead }) => (takesEntriesAhead ? host : undefined)),
+      kept: project.kept,
+      onSent: (byteCount) => (this.#uploadedBytes += byteCount),
+    });
     const { problems } = await teller.step('scan', () =>
-      project.scan(
-        (done) => teller.emit({ type: 'progress', step: 'scan', done, unit: 'files' }),
-        ahead,
-      ),
+      project.scan((done) => teller.emit({ type: 'progress', step: 'scan', done, unit: 'files' }), {
+        entriesAhead,
+        largeFiles,
+      }),
     );
     for (const problem of problems) teller.emit({ type: 'problem', ...problem });
   }
 
   /** The host gets its workspace ready while the project is still scanned here. */
   async #open(): Promise<Opening> {
-    const { link, runId, options } = this.#around;
+    const { link, runId, options, state } = this.#around;
     const { config, label } = options;
+    // On a later connection the scan is over, and what it has found is as good as asked for.
+    const offersEntriesAhead = this.#scan === undefined && state.lastScan === undefined;
     const { host, answer } = await link.connect(async (connected) => {
       connected.send({
         type: 'run_open',
@@ -140,6 +156,7 @@ export class OpenedRun implements Disposable {
         contextKey: contextKey(config.projectRoot, config.contextName),
         contextName: config.contextName,
         label: label ?? '',
+        offersEntriesAhead,
       });
       await connected.welcome;
       const opened = connected.inbox.next('run_opened');

@@ -3,11 +3,10 @@ import type { EntryTable } from '../sync/entry-table.js';
 import { comparePaths } from '../sync/entry.js';
 import type { ManifestChange, WorkspacePath } from '../sync/entry.js';
 import { KeptContents } from '../sync/kept-contents.js';
-import type { LargeFileReader } from '../sync/large-files.js';
 import { rescanPaths } from '../sync/rescan.js';
 import type { RuleSources } from '../sync/rule-sources.js';
 import { scanProject } from '../sync/scan.js';
-import type { ScanResult } from '../sync/scan.js';
+import type { ScanOptions, ScanResult } from '../sync/scan.js';
 import { TableMerger } from '../sync/table-changes.js';
 import type { AnchoredRoot } from '../util/safe-path.js';
 import type { ProjectState } from './project-state.js';
@@ -41,10 +40,15 @@ export class ProjectScan implements Disposable {
     return this.#latest;
   }
 
-  /** Throws what `largeFiles` throws. */
+  /** Has the contents of small files that a scan reads. */
+  get kept(): KeptContents | undefined {
+    return this.#kept;
+  }
+
+  /** Throws what `ahead` throws. */
   async scan(
     onProgress: (paths: number) => void,
-    largeFiles?: LargeFileReader,
+    ahead: Pick<ScanOptions, 'entriesAhead' | 'largeFiles'> = {},
   ): Promise<ScanResult> {
     const { root, rules, state, abortSignal } = this.#options;
     this.#latest = await scanProject({
@@ -54,7 +58,7 @@ export class ProjectScan implements Disposable {
       kept: this.#kept,
       onProgress,
       abortSignal,
-      largeFiles,
+      ...ahead,
     });
     return this.#latest;
   }

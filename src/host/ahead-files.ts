@@ -1,6 +1,6 @@
 /** Files that a client sends ahead: their content is here before a manifest says what they are. */
 import { rmSync, statfsSync } from 'node:fs';
-import { AheadReceiver } from '../protocol/ahead-receiver.js';
+import { AheadFileReceiver } from '../protocol/ahead-file-receiver.js';
 import type { BlobStore } from '../store/blob-store.js';
 import { LARGE_BLOB_BYTES } from '../store/chunk-list.js';
 import type { Digest } from '../store/digest.js';
@@ -12,14 +12,14 @@ const SHARE_OF_FREE_SPACE = 0.5;
 /** What came ahead in one run, until its manifest is here. */
 export class AheadFiles implements Disposable {
   readonly #store: BlobStore;
-  readonly #receiver: AheadReceiver;
+  readonly #receiver: AheadFileReceiver;
   readonly #arrived = new Map<Digest, string>();
 
   /** `wanted`: the size of each, by its index in what was offered. */
   constructor(store: BlobStore, wanted: ReadonlyMap<number, number>) {
     this.#store = store;
     const { partials } = store;
-    this.#receiver = new AheadReceiver(wanted, {
+    this.#receiver = new AheadFileReceiver(wanted, {
       create: (size) => partials.claimUnnamed(size),
       arrived: (digest, path) => {
         const twin = this.#arrived.get(digest);
@@ -30,7 +30,7 @@ export class AheadFiles implements Disposable {
     });
   }
 
-  /** Throws what an ahead-receiver throws. */
+  /** Throws what an ahead-file-receiver throws. */
   push(bytes: Uint8Array): void {
     this.#receiver.push(bytes);
   }

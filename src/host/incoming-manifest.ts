@@ -5,7 +5,7 @@ import type { ManifestId } from '../sync/entry.js';
 import { TableMerger } from '../sync/table-changes.js';
 
 /** A table takes 200 bytes an entry, and a client that lies could send entries for ever. */
-const MAX_ENTRIES = 2_000_000;
+export const MAX_ENTRIES = 2_000_000;
 const MAX_MANIFEST_BYTES = 512 * 1024 * 1024;
 
 /** A manifest on its way, as changes of one that is here. */

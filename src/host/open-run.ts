@@ -6,7 +6,7 @@ import type { RunLife } from './run-life.js';
 import type { StartMessage } from './run-request.js';
 import type { Run } from './run.js';
 import { stayWithRun } from './stay-with-run.js';
-import { receiveManifest } from './uploads.js';
+import { receiveEntriesAhead, receiveManifest } from './uploads.js';
 
 /**
  * Opens a run and stays with it. Until everything is here the run depends on this connection: it is dropped
@@ -30,18 +30,21 @@ export async function openRun(
   using _reading = run.enter();
   try {
     const start = await prepare(talk, run, async (life) => {
-      const { held, manifestId } = await life.open(context);
+      const { held, manifestId, isEmpty } = await life.open(context);
+      const takesEntriesAhead = open.offersEntriesAhead && isEmpty;
       talk.send({
         type: 'run_opened',
         workspace: held.workspacePath,
         slot: held.slot,
         isCold: manifestId === undefined,
         base: manifestId ?? null,
+        takesEntriesAhead,
         waiting: services.runs
           .waitingIn(context.id)
           .slice(0, MAX_WAITING_NAMED)
           .map(({ id }) => id),
       });
+      if (takesEntriesAhead) await receiveEntriesAhead(talk.connection, held.workspace);
       await receiveManifest(talk.connection, talk.inbox, held.workspace);
       return talk.inbox.next('start');
     });

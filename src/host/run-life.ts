@@ -83,8 +83,8 @@ export class RunLife {
       },
     });
     if (this.#isStoppedEarly) this.#execution.stop({ isForced: false });
-    const { manifestId } = await held.workspace.verify();
-    return { held, manifestId };
+    const verified = await held.workspace.verify();
+    return { held, ...verified };
   }
 
   /**

@@ -53,6 +53,17 @@ export async function receiveManifest(
   throw badMessage(`files still changing after ${MAX_ROUNDS} rounds`);
 }
 
+/** Takes what a first scan finds, as it finds it. */
+export async function receiveEntriesAhead(
+  connection: PeerConnection,
+  workspace: Workspace,
+): Promise<void> {
+  // Opened before the worker is asked: the client may send at once.
+  const data = connection.openReceive(CHANNEL.aheadEntries, { windowBytes: BLOB_WINDOW_BYTES });
+  await workspace.takeEntriesAhead();
+  await feedTo(workspace, data);
+}
+
 /** Takes what is worth being sent before its manifest. */
 async function receiveAhead(
   connection: PeerConnection,
@@ -63,6 +74,10 @@ async function receiveAhead(
   connection.send(encodeHostMessage({ type: 'ahead_wanted', indexes }));
   if (indexes.length === 0) return;
   const data = connection.openReceive(CHANNEL.ahead, { windowBytes: BLOB_WINDOW_BYTES });
+  await feedTo(workspace, data);
+}
+
+async function feedTo(workspace: Workspace, data: ReceiveChannel): Promise<void> {
   const feed = new BlobFeed(workspace, () => undefined);
   await Promise.race([data.onData((piece) => feed.push(piece)), feed.failed]);
   await feed.end();

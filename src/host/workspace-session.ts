@@ -29,6 +29,7 @@ import type { DiskState } from '../sync/workspace-scan.js';
 import { writePartsAtomic } from '../util/atomic-parts.js';
 import { printable } from '../util/printable.js';
 import { AnchoredRoot } from '../util/safe-path.js';
+import { AheadEntries } from './ahead-entries.js';
 import { AheadFiles, wantedAhead } from './ahead-files.js';
 import { IncomingManifest } from './incoming-manifest.js';
 import { WorkspaceSlot } from './workspace-slot.js';
@@ -42,6 +43,8 @@ export interface WorkspaceOptions {
 export interface VerifyResult {
   /** Of the manifest that the workspace was put back to; undefined: cold. */
   readonly manifestId: ManifestId | undefined;
+  /** Nothing of the project is here, in whatever form. */
+  readonly isEmpty: boolean;
 }
 
 export interface BeginManifestOptions {
@@ -100,6 +103,7 @@ export class WorkspaceSession implements Disposable {
   #incoming: IncomingManifest | undefined;
   #materializer: Materializer | undefined;
   #receiver: BlobReceiver | undefined;
+  #aheadEntries: AheadEntries | undefined;
   #ahead: AheadFiles | undefined;
   #gone: Digest[] = [];
   /** The manifest that the command sees. */
@@ -119,17 +123,24 @@ export class WorkspaceSession implements Disposable {
     this.#newerThanUs = this.#slot.lastRunUs();
     this.#disk = verifyWorkspace(this.#openFiles(), index ?? EntryTable.empty);
     this.#earlier = this.#disk.table;
-    return { manifestId: index?.manifestId };
+    return { manifestId: index?.manifestId, isEmpty: this.#isEmpty() };
+  }
+
+  /** Between verify and anything else, in an empty workspace. */
+  takeEntriesAhead(): void {
+    this.#aheadEntries = new AheadEntries(this.#openFiles());
   }
 
   /** Between verify and the first manifest. Returns the indexes of the files to be pushed as blobs are. */
   offerAhead(sizes: readonly number[]): readonly number[] {
+    this.#endEntriesAhead();
     const wanted = wantedAhead(sizes, { store: this.#store, table: this.#disk.table });
     this.#ahead = new AheadFiles(this.#store, wanted);
     return [...wanted.keys()];
   }
 
   beginManifest(options: BeginManifestOptions): void {
+    this.#endEntriesAhead();
     // A further round: the client amends the manifest of the last one.
     if (this.#materializer !== undefined) {
       this.#endRound();
@@ -171,8 +182,9 @@ export class WorkspaceSession implements Disposable {
   }
 
   pushBlobs(bytes: Uint8Array): BlobsResult {
-    if (this.#ahead !== undefined) {
-      this.#ahead.push(bytes);
+    const ahead = this.#aheadEntries ?? this.#ahead;
+    if (ahead !== undefined) {
+      ahead.push(bytes);
       return { isRoundOver: false, gone: [] };
     }
     const receiver = expect(this.#receiver, 'pushBlobs');
@@ -342,6 +354,21 @@ export class WorkspaceSession implements Disposable {
     this.#receiver = undefined;
     this.#ahead?.[Symbol.dispose]();
     this.#ahead = undefined;
+    this.#aheadEntries?.leave();
+    this.#aheadEntries = undefined;
+  }
+
+  #endEntriesAhead(): void {
+    if (this.#aheadEntries === undefined) return;
+    this.#disk = this.#aheadEntries.finish();
+    this.#aheadEntries = undefined;
+  }
+
+  /** What is sent ahead is sent without asking, so nothing of it may be here, and its names must all be others. */
+  #isEmpty(): boolean {
+    const { table, strangers } = this.#disk;
+    const isNew = table.length === 0 && strangers.length === 0 && this.#newerThanUs === undefined;
+    return isNew && this.#store.isEmpty && !this.#slot.isCaseInsensitive();
   }
 }
 

@@ -23,6 +23,7 @@ export interface TakenBlobs extends BlobsResult {
 export interface WorkerCalls {
   open: { argument: WorkspaceOptions; result: undefined };
   verify: { argument: undefined; result: VerifyResult };
+  takeEntriesAhead: { argument: undefined; result: undefined };
   offerAhead: { argument: readonly number[]; result: readonly number[] };
   beginManifest: { argument: BeginManifestOptions; result: undefined };
   pushManifest: { argument: Uint8Array; result: undefined };

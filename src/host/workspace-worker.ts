@@ -41,6 +41,9 @@ function perform(request: WorkerRequest): WorkerCalls[WorkerMethod]['result'] {
       return undefined;
     case 'verify':
       return current().verify();
+    case 'takeEntriesAhead':
+      current().takeEntriesAhead();
+      return undefined;
     case 'offerAhead':
       return current().offerAhead(request.argument);
     case 'beginManifest':

@@ -14,8 +14,8 @@ import type { WorkspaceThread } from './workspace-threads.js';
 import type { TakenBlobs } from './workspace-worker-messages.js';
 
 /**
- * The calls of a run in their order: verify; perhaps offerAhead and, if any are wanted, pushBlobs; then beginManifest, pushManifest, finishManifest and, if blobs
- * are missing, pushBlobs, again for each amended manifest; materialize; collect; acknowledge or restore;
+ * The calls of a run in their order: verify; perhaps takeEntriesAhead and pushBlobs; perhaps offerAhead and, if
+ * any are wanted, pushBlobs; then beginManifest, pushManifest, finishManifest and, if blobs are missing, pushBlobs, again for each amended manifest; materialize; collect; acknowledge or restore;
  * dispose. They may be queued without waiting. Every one rejects once the worker has died; what is on
  * disk then is put right by the next run of the slot.
  */
@@ -43,6 +43,11 @@ export class Workspace implements AsyncDisposable {
     verified.catch(() => undefined);
     await this.#opened;
     return verified;
+  }
+
+  /** Where nothing is here: the blobs that are pushed next are entries with their content. */
+  async takeEntriesAhead(): Promise<void> {
+    await this.#thread.call('takeEntriesAhead', undefined);
   }
 
   /** Files that the client could send before its manifest; resolves with the indexes of those that it should. */

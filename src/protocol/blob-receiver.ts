@@ -185,6 +185,7 @@ export class BlobReceiver implements Disposable {
       case 'stream-end':
         throw badRecord(`${head.type} without a stream`);
       case 'ahead':
+      case 'entry':
         throw badRecord('a file ahead among blobs');
       case 'gone':
       case 'round-end':
@@ -201,6 +202,7 @@ export class BlobReceiver implements Disposable {
         this.#stream = new StreamedBlob(toDigest(head.digest), head.size, this.#sink);
         return;
       case 'ahead':
+      case 'entry':
         return;
       case 'stream-data':
         this.#stream?.append(bytes);

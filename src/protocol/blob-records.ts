@@ -12,6 +12,9 @@
  * Before the first round the client may send files ahead that the host wants to have as soon as it can, on a
  * channel of their own: AHEAD index, STREAM_DATA length, bytes …, STREAM_END for each.
  *
+ * Before that, what a first scan finds may go up as it is found, on a channel of its own, in walk order: ENTRY
+ * length, an upsert of sync/change-codec.ts, for each directory and small file, after that of a file its BLOB.
+ *
  * A record is a type byte, then raw digests of 32 bytes and varints. GONE also ends a stream whose file
  * changed under the sender; a stream is good only once STREAM_END came and the digest is right.
  */
@@ -23,6 +26,7 @@ import {
   chunkSizeFor,
 } from '../store/chunk-list.js';
 import { DIGEST_BYTES } from '../store/digest.js';
+import { MAX_RECORD_BYTES } from '../sync/change-codec.js';
 import type { ByteReader, ByteWriter } from '../util/bytes.js';
 import { MAX_HEAD_BYTES, asBuffer, badRecord, readHead } from './blob-record-head.js';
 import type { ReadHead } from './blob-record-head.js';
@@ -36,9 +40,14 @@ const CHUNK = 6;
 const GONE = 7;
 const ROUND_END = 8;
 const AHEAD = 9;
+const ENTRY = 10;
 
 /** Bytes of one STREAM_DATA record at most; both sides hold one in memory. */
 export const MAX_STREAM_DATA_BYTES = 1024 * 1024;
+/** A file that goes ahead with its entry is no larger: above this it costs what its bytes cost, whatever the way. */
+export const MAX_ENTRY_CONTENT_BYTES = 64 * 1024;
+/** A change record with its length before it. */
+export const MAX_ENTRY_RECORD_BYTES = MAX_RECORD_BYTES + 3;
 /** A buffer grown for an unusual record is given back after it. */
 const KEPT_BUFFER_BYTES = 1024 * 1024;
 const MIN_BUFFER_BYTES = 64 * 1024;
@@ -63,7 +72,8 @@ export type BlobDataHead =
     }
   | { readonly type: 'gone'; readonly digest: Uint8Array }
   | { readonly type: 'round-end' }
-  | { readonly type: 'ahead'; readonly index: number };
+  | { readonly type: 'ahead'; readonly index: number }
+  | { readonly type: 'entry'; readonly length: number };
 
 export function encodeDataHead(writer: ByteWriter, head: BlobDataHead): void {
   switch (head.type) {
@@ -93,6 +103,9 @@ export function encodeDataHead(writer: ByteWriter, head: BlobDataHead): void {
       return;
     case 'ahead':
       writer.u8(AHEAD).varint(head.index);
+      return;
+    case 'entry':
+      writer.u8(ENTRY).varint(head.length);
   }
 }
 
@@ -238,6 +251,8 @@ function readDataHead(reader: ByteReader): BlobDataHead {
       return { type: 'round-end' };
     case AHEAD:
       return { type: 'ahead', index: reader.varint() };
+    case ENTRY:
+      return { type: 'entry', length: reader.varint() };
     default:
       throw badRecord(`a blob record of unknown type ${type}`);
   }
@@ -252,6 +267,10 @@ function bodyLengthOf(head: BlobDataHead): number {
     case 'stream-data':
       if (head.length === 0 || head.length > MAX_STREAM_DATA_BYTES)
         throw badRecord(`a stream piece of ${head.length} bytes`);
+      return head.length;
+    case 'entry':
+      if (head.length === 0 || head.length > MAX_ENTRY_RECORD_BYTES)
+        throw badRecord(`an entry of ${head.length} bytes`);
       return head.length;
     case 'chunk-list':
       if (head.size > MAX_CHUNKED_BYTES || head.chunkSize !== chunkSizeFor(head.size))

@@ -35,6 +35,9 @@ export function parseClientMessage(value: unknown): ClientMessage {
         contextKey: fields.matching('context_key', CONTEXT_KEY_PATTERN),
         contextName: fields.string('context_name', 200),
         label: fields.string('label', 200),
+        offersEntriesAhead: fields.has('offers_entries_ahead')
+          ? fields.boolean('offers_entries_ahead')
+          : false,
       };
     case 'ahead':
       return { type, sizes: fields.integers('sizes', MAX_AHEAD_FILES, LARGE_BLOB_BYTES) };
@@ -123,6 +126,7 @@ export function encodeClientMessage(message: ClientMessage): object {
         context_key: message.contextKey,
         context_name: message.contextName,
         label: message.label,
+        offers_entries_ahead: message.offersEntriesAhead,
       };
     case 'manifest':
       return {

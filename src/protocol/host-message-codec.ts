@@ -41,6 +41,9 @@ export function parseHostMessage(value: unknown): HostMessage {
         slot: fields.integer('slot', 0, 10_000),
         isCold: fields.boolean('is_cold'),
         base: fields.has('base') ? parseManifestId(fields, 'base') : null,
+        takesEntriesAhead: fields.has('takes_entries_ahead')
+          ? fields.boolean('takes_entries_ahead')
+          : false,
         waiting: parseRunIds(fields),
       };
     case 'run_attached':
@@ -202,6 +205,7 @@ export function encodeHostMessage(message: HostMessage): object {
         slot: message.slot,
         is_cold: message.isCold,
         base: message.base,
+        takes_entries_ahead: message.takesEntriesAhead,
         waiting: message.waiting,
       };
     case 'run_attached':

@@ -4,6 +4,7 @@
  *   client                                         host
  *   hello, run_open              ───────────►
  *                                ◄───────────      welcome (or refused), run_opened {base manifest}
+ *   channel aheadEntries         ───────────►      (where both said so in these: what a first scan finds)
  *   ahead {sizes}                ───────────►      (large files that are new here; may be left out)
  *                                ◄───────────      ahead_wanted
  *   channel ahead                ───────────►      (their content, while they are still being hashed)
@@ -70,6 +71,7 @@ export const CHANNEL = {
   resultRequests: 6,
   resultBlobs: 7,
   ahead: 8,
+  aheadEntries: 9,
   /** First of three consecutive numbers (manifest, requests, blobs) for each upload round. */
   firstRound: 16,
   /** First of {@link MAX_FORWARDED} numbers, each for one connection to a forwarded port at a time. */
@@ -159,7 +161,15 @@ export type CommandOutcome =
 
 export type ClientMessage =
   | { type: 'hello'; protocolMin: number; protocolMax: number; version: string }
-  | { type: 'run_open'; runId: string; contextKey: string; contextName: string; label: string }
+  | {
+      type: 'run_open';
+      runId: string;
+      contextKey: string;
+      contextName: string;
+      label: string;
+      /** The client has never scanned the project, and could send it as the scan goes on. */
+      offersEntriesAhead: boolean;
+    }
   | {
       type: 'ahead';
       /** Of files that could be sent before the manifest; which ones, nobody needs to know yet. */
@@ -240,6 +250,8 @@ export type HostMessage =
       slot: number;
       isCold: boolean;
       base: ManifestId | null;
+      /** It was offered, and nothing of a project is here: the client opens channel aheadEntries, and ends it. */
+      takesEntriesAhead: boolean;
       /** Ids of runs of this context that are over and wait for their client; the newest few. */
       waiting: readonly string[];
     }

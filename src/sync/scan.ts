@@ -16,6 +16,7 @@ import type { AnchoredRoot } from '../util/safe-path.js';
 import { runInSlices } from '../util/slices.js';
 import type { Steps } from '../util/slices.js';
 import { EntryTable } from './entry-table.js';
+import type { EntriesAhead } from './ahead-entries.js';
 import type { Problem, WorkspacePath } from './entry.js';
 import {
   isGone,
@@ -49,6 +50,8 @@ export interface ScanOptions {
   readonly previous?: ScanState | undefined;
   /** Gets the small files that are read. */
   readonly kept?: KeptContents | undefined;
+  /** Gets what is found where there is no previous scan. */
+  readonly entriesAhead?: EntriesAhead | undefined;
   /** Reads large files that the previous scan did not have; without it they are hashed like the others. */
   readonly largeFiles?: LargeFileReader | undefined;
   /** Told how many paths were visited, every 100 ms at most. */
@@ -135,15 +138,17 @@ class Scan {
   readonly #leftOut: LeftOut;
   readonly #isTrusted: boolean;
   readonly #kept: KeptContents | undefined;
+  readonly #ahead: EntriesAhead | undefined;
   readonly #problems: Problem[] = [];
   readonly #large: LargeFiles | undefined;
   readonly #stack: Frame[] = [];
   #filesHashed = 0;
   #bytesHashed = 0;
 
-  constructor({ root, rules, previous, kept, largeFiles }: ScanOptions) {
+  constructor({ root, rules, previous, kept, entriesAhead, largeFiles }: ScanOptions) {
     this.#root = root;
     this.#kept = kept;
+    this.#ahead = previous === undefined ? entriesAhead : undefined;
     this.#rules = new SyncRules(rules);
     this.#previous = previous;
     this.#table = new TableRewriter(previous?.table ?? EntryTable.empty);
@@ -178,12 +183,15 @@ class Scan {
       frame.next += this.#passUntouched(frame);
       const changed = frame.next < frame.listing.names.length ? this.#visit(frame) : undefined;
       if (changed !== undefined) yield* this.#hash(changed);
+      const room = this.#ahead?.room();
+      if (room !== undefined) yield room;
       this.paths += frame.next - start;
       if (this.paths >= nextYield) {
         nextYield = this.paths + STEP_PATHS;
         yield;
       }
     }
+    if (this.#ahead !== undefined) yield this.#ahead.end();
     const walked = this.#table.finish();
     const table = this.#large === undefined ? walked : yield* this.#large.addTo(walked);
     this.#root.forget();
@@ -311,8 +319,11 @@ class Scan {
       if (isGone(error)) return;
       this.#report(path, error);
     }
-    if (!this.#table.keepIfUntouched(row, stats))
-      this.#table.put(row, { kind: 'directory', path, mode: stats.mode & 0o777 });
+    if (!this.#table.keepIfUntouched(row, stats)) {
+      const entry = { kind: 'directory', path, mode: stats.mode & 0o777 } as const;
+      this.#table.put(row, entry);
+      this.#ahead?.directory(entry);
+    }
     this.#enter(path, listing, frame);
   }
 
@@ -321,10 +332,12 @@ class Scan {
     try {
       const hashed = yield* hashFileInSteps(this.#root, path, isLater);
       if (hashed === undefined) return;
-      if (hashed.bytes !== undefined) this.#kept?.keep(hashed.digest, hashed.bytes);
       this.#countHashed(hashed.size);
       const { entry, signature } = toFileEntry(path, hashed);
       this.#table.put(row, entry, signature);
+      const { bytes } = hashed;
+      if (bytes !== undefined && this.#ahead?.file(entry, bytes) !== true)
+        this.#kept?.keep(hashed.digest, bytes);
     } catch (error) {
       this.#report(path, error);
     }

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
-import { roundChannels } from '../../src/protocol/messages.js';
+import { CHANNEL, roundChannels } from '../../src/protocol/messages.js';
 import { encodeChange } from '../../src/sync/change-codec.js';
 import type { Entry, ManifestId } from '../../src/sync/entry.js';
 import { ByteWriter } from '../../src/util/bytes.js';
 import { directoryEntry, fileEntry, symlinkEntry } from '../support/entries.js';
-import { EVERYTHING } from '../support/lying-client.js';
+import { EVERYTHING, recordOf } from '../support/lying-client.js';
 import { NO_MANIFEST, file, manifestIdOf, ordered, upserts } from '../support/lying-entries.js';
 import { Scene, assertRefused, upload } from '../support/lying-scene.js';
 import type { Lie } from '../support/lying-scene.js';
@@ -104,6 +104,34 @@ describe('a manifest', () => {
       // In order again, too: what was made can be taken away.
       assert.doesNotMatch(scene.host.running.stderr, /HOST_FAILED|Internal error|    at /, name);
     }
+  });
+
+  test('sent ahead in part, but not as it is, is refused as well', async () => {
+    await using scene = await Scene.create();
+    const ahead =
+      (...pieces: readonly Buffer[]): Lie =>
+      async (run) => {
+        await run.open({ offers_entries_ahead: true });
+        const channel = run.connection.openSend(CHANNEL.aheadEntries);
+        for (const piece of pieces) void channel.write(piece).catch(() => undefined);
+        channel.end();
+        run.sendRules();
+        run.sendEntries([]);
+      };
+    const entry = (...entries: Entry[]): Buffer => {
+      const record = upserts(...entries);
+      return recordOf({ type: 'entry', length: record.length }, record);
+    };
+    const outside = path.join(scene.outside, 'secret');
+    await assertRefused(scene, {
+      noise: ['BAD_MESSAGE', ahead(Buffer.alloc(1000, 0xff))],
+      'a path out of the workspace': ['BAD_MESSAGE', ahead(entry(directoryEntry('../x')))],
+      'an absolute path': ['BAD_MESSAGE', ahead(entry(file(outside)))],
+      'a link': ['BAD_MESSAGE', ahead(entry(symlinkEntry('l', scene.outside)))],
+      'a file in a directory that is not there': ['BAD_MESSAGE', ahead(entry(file('a/b')))],
+      'no content': ['BAD_MESSAGE', ahead(entry(file('a')))],
+      'too long a name': ['PATH_INVALID', ahead(entry(directoryEntry('ü'.repeat(200))))],
+    });
   });
 
   test('without an end, or of a million entries, costs a bounded amount of memory', async () => {

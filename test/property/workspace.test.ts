@@ -4,6 +4,7 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import type { WorkspaceSession } from '../../src/host/workspace-session.js';
 import type { EntryTable } from '../../src/sync/entry-table.js';
 import { comparePaths, isWithin } from '../../src/sync/entry.js';
 import { validateTable } from '../../src/sync/table-changes.js';
@@ -51,12 +52,19 @@ const stops = [
   'command',
   'collect',
 ] as const;
+/** What the project was when it was sent ahead, and how much of that arrives. */
+const aheadArbitrary = fc.record({
+  differences: operationsArbitrary,
+  share: fc.constantFrom(1, 1, 0.5, 0.1),
+});
 const generationArbitrary = fc.record({
+  ahead: fc.option(aheadArbitrary, { nil: undefined }),
   client: operationsArbitrary,
   command: operationsArbitrary,
   hasBase: fc.boolean(),
   end: fc.constantFrom('acknowledge', 'acknowledge', 'restore', ...stops),
 });
+type AheadFiles = typeof aheadArbitrary extends fc.Arbitrary<infer T> ? T : never;
 type Generation = typeof generationArbitrary extends fc.Arbitrary<infer T> ? T : never;
 
 describe('a workspace', () => {
@@ -89,14 +97,15 @@ class Life {
     this.#rig = rig;
   }
 
-  async live({ client, command, hasBase, end }: Generation): Promise<void> {
+  async live({ ahead, client, command, hasBase, end }: Generation): Promise<void> {
     const rig = this.#rig;
     for (const operation of client) operateOnTree(this.#tree, operation, OLD + 1000);
     const next = rig.manifestOf(this.#tree);
     using session = rig.open();
-    const { manifestId } = session.verify();
+    const { manifestId, isEmpty } = session.verify();
     const base = hasBase && manifestId === this.#base?.manifestId ? this.#base : undefined;
     if (end === 'verify') return;
+    if (ahead !== undefined && isEmpty && !(await this.#sendAhead(session, ahead))) return;
     const requests = rig.announce(session, next, base === undefined ? {} : { base });
     if (end === 'announce') return;
     session.prepare();
@@ -150,6 +159,19 @@ class Life {
     assert.ok(!settled.has('ignored'));
     assert.equal(readFileSync(path.join(rig.workspace, 'kept', 'deep', 'file'), 'utf8'), 'kept');
     assert.deepEqual(readdirSync(rig.options.slotDirectory).sort(), ['index', 'last-run']);
+  }
+
+  /** Returns whether all of it arrived. */
+  async #sendAhead(
+    session: WorkspaceSession,
+    { differences, share }: AheadFiles,
+  ): Promise<boolean> {
+    const before: Tree = new Map(this.#tree);
+    for (const operation of differences) operateOnTree(before, operation, OLD + 500);
+    const data = await this.#rig.ahead(before);
+    session.takeEntriesAhead();
+    session.pushBlobs(Uint8Array.from(data.subarray(0, data.length * share)));
+    return share === 1;
   }
 
   /** Builds go by inode and time: what nobody changed since the last run still has both. */

@@ -211,6 +211,7 @@ export class LyingRun {
       contextKey: randomBytes(16).toString('hex'),
       contextName: 'lies',
       label: '',
+      offersEntriesAhead: false,
     } as const;
     this.sayRaw({ ...encodeClientMessage(open), ...lies });
     return this.next('run_opened');

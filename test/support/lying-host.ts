@@ -223,6 +223,7 @@ export class LyingVisit {
       slot: 0,
       isCold: true,
       base: null,
+      takesEntriesAhead: false,
       waiting: [],
     };
     this.sayRaw({ ...encodeHostMessage(opened), ...lies });

@@ -5,8 +5,9 @@ import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { WorkspaceSession } from '../../src/host/workspace-session.js';
 import type { ChangeSetSummary, WorkspaceOptions } from '../../src/host/workspace-session.js';
+import { AheadEntrySender } from '../../src/protocol/ahead-entry-sender.js';
 import { BlobSender } from '../../src/protocol/blob-sender.js';
-import { hashBytes, toDigest } from '../../src/store/digest.js';
+import { digestBytes, hashBytes, toDigest } from '../../src/store/digest.js';
 import type { Digest } from '../../src/store/digest.js';
 import { ChangeDecoder } from '../../src/sync/change-codec.js';
 import { EntryTable } from '../../src/sync/entry-table.js';
@@ -75,6 +76,24 @@ export class SlotRig implements Disposable {
   manifestOf(tree: Tree): EntryTable {
     for (const node of tree.values()) if (node.kind === 'file') this.keep(Buffer.from(node.bytes));
     return tableOf(entriesOfTree(tree));
+  }
+
+  /** What a client sends of a tree ahead of its manifest. */
+  async ahead(tree: Tree): Promise<Buffer> {
+    const pieces: Buffer[] = [];
+    const sender = new AheadEntrySender((bytes) => {
+      pieces.push(Buffer.from(bytes));
+      return Promise.resolve();
+    });
+    for (const entry of entriesOfTree(tree)) {
+      const node = tree.get(entry.path);
+      if (entry.kind === 'directory') sender.addDirectory(entry);
+      else if (entry.kind === 'file' && node?.kind === 'file')
+        sender.addFile(entry, digestBytes(entry.digest), Buffer.from(node.bytes));
+      if (!sender.hasRoom) await sender.flush();
+    }
+    await sender.finish();
+    return Buffer.concat(pieces);
   }
 
   at(...names: string[]): string {

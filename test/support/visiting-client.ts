@@ -185,7 +185,14 @@ export class VisitingClient {
     run.hello();
     await run.next('welcome');
     const { contextKey } = this;
-    const open = { type: 'run_open', runId: id, contextKey, contextName: 'p', label: '' } as const;
+    const open = {
+      type: 'run_open',
+      runId: id,
+      contextKey,
+      contextName: 'p',
+      label: '',
+      offersEntriesAhead: false,
+    } as const;
     run.sayRaw(encodeClientMessage(open));
     const opened = await run.next('run_opened');
     run.sendRules();

@@ -57,6 +57,7 @@ export async function tryRun(options: TrialOptions): Promise<Trial> {
     contextKey: CONTEXT_KEY,
     contextName: CONTEXT_NAME,
     label: 'rmtx doctor',
+    offersEntriesAhead: false,
   });
   await host.inbox.next('run_opened');
   await sendNothing(options);

@@ -14,7 +14,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { isRmtxError } from '../../../src/errors.js';
 import { AheadFiles, wantedAhead } from '../../../src/host/ahead-files.js';
-import { AheadSender } from '../../../src/protocol/ahead-sender.js';
+import { AheadFileSender } from '../../../src/protocol/ahead-file-sender.js';
 import { BlobStore } from '../../../src/store/blob-store.js';
 import { hashBytes, toDigest } from '../../../src/store/digest.js';
 import type { Digest } from '../../../src/store/digest.js';
@@ -48,7 +48,7 @@ function place(): Place {
       const file = path.join(root, 'file');
       writeFileSync(file, bytes);
       const pieces: Buffer[] = [];
-      const sender = new AheadSender((piece) => {
+      const sender = new AheadFileSender((piece) => {
         pieces.push(Buffer.from(piece));
         return Promise.resolve();
       });

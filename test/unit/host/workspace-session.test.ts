@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import type { SpawnSyncOptions } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
@@ -65,6 +65,61 @@ describe('a workspace session', () => {
       code: 'ERR_RMTX_BAD_MESSAGE',
       message: /d\/e/,
     });
+  });
+
+  test('finds done what came ahead of its manifest, and asks for the rest', async () => {
+    using rig = new SlotRig();
+    const tree = treeOf({
+      d: '/',
+      'd/a': 'one',
+      'd/b': 'two',
+      'd/again': 'one',
+      l: '-> d',
+      z: 'last',
+    });
+    const next = rig.manifestOf(tree);
+    using session = rig.open();
+    assert.deepEqual(session.verify(), { manifestId: undefined, isEmpty: true });
+    session.takeEntriesAhead();
+    const early = new Map([...tree].filter(([at]) => at !== 'd/again' && at !== 'z'));
+    early.set('d/c', { kind: 'file', bytes: 'gone since', mode: 0o644, mtimeUs: 1 });
+    session.pushBlobs(Uint8Array.from(await rig.ahead(early)));
+    const inode = lstatSync(rig.at('d', 'a')).ino;
+    const requests = rig.announce(session, next);
+    const { received } = await rig.serveCounting(session, requests);
+    assert.ok(received < 100, `${received} bytes`);
+    assert.deepEqual(session.materialize(), { filesWritten: 2, removed: 1 });
+    assert.deepEqual(entriesOfTree(readTree(rig.workspace)), entriesOfTree(tree));
+    assert.equal(lstatSync(rig.at('d', 'a')).ino, inode);
+  });
+
+  test('takes nothing ahead where there is anything of a project', async () => {
+    using rig = new SlotRig();
+    const next = rig.manifestOf(treeOf({ d: '/', 'd/a': 'one' }));
+    {
+      using session = rig.open();
+      session.verify();
+      session.takeEntriesAhead();
+      const data = await rig.ahead(treeOf({ d: '/', 'd/a': 'one', 'd/b': 'cut off' }));
+      session.pushBlobs(Uint8Array.from(data.subarray(0, -3)));
+    }
+    using session = rig.open();
+    assert.equal(session.verify().isEmpty, false);
+    // What had come is used all the same.
+    assert.equal(rig.announce(session, next).length, 0);
+    session.materialize();
+    assert.deepEqual(readdirSync(rig.at('d')), ['a']);
+  });
+
+  test('refuses a manifest in the midst of an entry ahead', async () => {
+    using rig = new SlotRig();
+    const next = rig.manifestOf(treeOf({ a: 'one' }));
+    const data = Uint8Array.from(await rig.ahead(treeOf({ a: 'one' })));
+    using session = rig.open();
+    session.verify();
+    session.takeEntriesAhead();
+    session.pushBlobs(data.subarray(0, data.length - 1));
+    assert.throws(() => rig.announce(session, next), { code: 'ERR_RMTX_BAD_MESSAGE' });
   });
 
   test('refuses what a host without regard for case cannot hold', async () => {

@@ -15,8 +15,8 @@ export interface AheadSink {
   unfinished(size: number, path: string): void;
 }
 
-/** Takes in what an ahead-sender sends: a state machine, to be fed like a blob receiver. */
-export class AheadReceiver implements Disposable {
+/** Takes in what an ahead-file-sender sends: a state machine, to be fed like a blob receiver. */
+export class AheadFileReceiver implements Disposable {
   readonly #sink: AheadSink;
   /** Those that may still come: the size that each was offered with, by index. */
   readonly #sizes: Map<number, number>;

@@ -2,7 +2,7 @@
  * Sends large files that are new here to the host while they are hashed: read once, and on their way before
  * the manifest can name them. Otherwise the whole project would be hashed first, and the link idle.
  */
-import { AheadSender } from '../protocol/ahead-sender.js';
+import { AheadFileSender } from '../protocol/ahead-file-sender.js';
 import type { SendChannel } from '../protocol/connection.js';
 import { badMessage } from '../protocol/fields.js';
 import { CHANNEL, MAX_AHEAD_FILES } from '../protocol/messages.js';
@@ -16,7 +16,7 @@ import type { HostConnection } from './connect.js';
 
 interface Way {
   readonly channel: SendChannel;
-  readonly sender: AheadSender;
+  readonly sender: AheadFileSender;
   /** What the host wants: the size that was offered, by index. */
   readonly wanted: ReadonlyMap<number, number>;
 }
@@ -25,7 +25,7 @@ interface Way {
  * For one scan. Where there is no host, or it has something of these sizes already, the files are only hashed. A
  * connection that breaks costs reading the file once more, and nothing else: what the host got is not lost.
  */
-export class Ahead implements LargeFileReader {
+export class AheadFiles implements LargeFileReader {
   readonly minBytes = LARGE_BLOB_BYTES;
   readonly #host: Promise<HostConnection>;
   readonly #onProgress: (progress: { readonly done: number; readonly total: number }) => void;
@@ -93,7 +93,7 @@ export class Ahead implements LargeFileReader {
     }
     const total = [...wanted.values()].reduce((sum, size) => sum + size, 0);
     const channel = host.connection.openSend(CHANNEL.ahead);
-    const sender = new AheadSender((piece, options) => {
+    const sender = new AheadFileSender((piece, options) => {
       this.#bytes += piece.length;
       this.#onProgress({ done: Math.min(this.#bytes, total), total });
       return channel.write(piece, options);

@@ -5,7 +5,7 @@ import type { SendData } from './record-batch.js';
 import { sendPieces } from './stream-pieces.js';
 
 /** Sends large files ahead: before any manifest names them, while they are hashed for the first time. */
-export class AheadSender {
+export class AheadFileSender {
   readonly #batch: RecordBatch;
 
   constructor(data: SendData) {
