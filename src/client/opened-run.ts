@@ -135,10 +135,17 @@ export class OpenedRun implements Disposable {
       onSent: (byteCount) => (this.#uploadedBytes += byteCount),
     });
     const { problems } = await teller.step('scan', () =>
-      project.scan((done) => teller.emit({ type: 'progress', step: 'scan', done, unit: 'files' }), {
-        entriesAhead,
-        largeFiles,
-      }),
+      project.scan(
+        (done) =>
+          teller.emit({
+            type: 'progress',
+            step: 'scan',
+            done,
+            unit: 'files',
+            sentBytes: this.#uploadedBytes,
+          }),
+        { entriesAhead, largeFiles },
+      ),
     );
     for (const problem of problems) teller.emit({ type: 'problem', ...problem });
   }

@@ -29,6 +29,8 @@ export type RunEvent =
       readonly done: number;
       readonly total?: number;
       readonly unit: 'files' | 'bytes';
+      /** Of a scan: what has gone to the host meanwhile. */
+      readonly sentBytes?: number;
     }
   | {
       readonly type: 'notice';

@@ -216,7 +216,8 @@ export class RunText {
 function progressWords(event: Extract<RunEvent, { type: 'progress' }>): string {
   const { doing } = stepWords[event.step];
   const done = event.unit === 'bytes' ? formatSize(event.done) : count(event.done, 'file');
-  if (event.total === undefined) return `${doing}: ${done}`;
+  const sent = event.sentBytes ? `, ${formatSize(event.sentBytes)} sent` : '';
+  if (event.total === undefined) return `${doing}: ${done}${sent}`;
   const total = event.unit === 'bytes' ? formatSize(event.total) : count(event.total, 'file');
   return `${doing}: ${done} of ${total}`;
 }

@@ -216,6 +216,14 @@ test('the progress line gives way to text and is gone when the command runs', (t
     nowMs += ms;
     t.mock.timers.tick(ms);
   };
+  reporter.onEvent({ type: 'step', step: 'scan', state: 'start', elapsedMs: 0 });
+  pass(1000);
+  const scanned = { type: 'progress', step: 'scan', done: 1200, unit: 'files' } as const;
+  reporter.onEvent({ ...scanned, sentBytes: 2_000_000 });
+  written.length = 0;
+  pass(200);
+  assert.deepEqual(written, ['\r\u001b[Krmtx: looking for changes: 1,200 files, 2MB sent (1 s)']);
+  reporter.onEvent({ type: 'step', step: 'scan', state: 'end', elapsedMs: 1200 });
   reporter.onEvent({ type: 'step', step: 'upload', state: 'start', elapsedMs: 0 });
   pass(1000);
   reporter.onEvent({
