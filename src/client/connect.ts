@@ -14,7 +14,7 @@ import type { SecureStream } from '../transport/secure-stream.js';
 import type { Fingerprint } from '../trust/fingerprint.js';
 import { loadIdentity } from '../trust/identity.js';
 import type { Identity } from '../trust/identity.js';
-import { rememberAddress, rememberWakeAddresses } from '../trust/known-hosts.js';
+import { rememberMeeting, rememberWakeAddresses } from '../trust/known-hosts.js';
 import { nowUs } from '../util/microseconds.js';
 import { VERSION } from '../version.js';
 import { BegunDial, DIAL_TIMEOUT_MS } from './begun-dial.js';
@@ -28,8 +28,8 @@ import { reachEitherWay } from './reach.js';
 
 export interface DialedHost extends SecureStream {
   readonly address: string;
-  /** Its port could not be reached, and it was asked to dial us. */
-  readonly isDialedBack: boolean;
+  /** Of this machine: its port could not be reached, and it was asked to dial us there. Undefined: it was reached. */
+  readonly dialedBackTo: string | undefined;
 }
 
 /** For people. */
@@ -50,7 +50,7 @@ export async function dialHost(options: {
   readonly onDialedBack?: (() => void) | undefined;
 }): Promise<DialedHost> {
   const { choice, home, alpn, abortSignal, search } = options;
-  const { addresses: remembered, pins, lookAround, callService } = choice;
+  const { addresses: remembered, pins, lookAround, callService, dialedBackAt } = choice;
   const identity = loadIdentity(identityDirectory(home));
   if (identity === undefined)
     throw new RmtxError('ERR_RMTX_NOT_PAIRED', 'this machine is not paired with any host', {
@@ -76,6 +76,7 @@ export async function dialHost(options: {
         // What is heard may be said by anybody: it leads to the one that is looked for, or nowhere.
         pins: remembered.includes(address) ? pins : (wanted?.pins ?? pins),
         callService,
+        isCalledAtOnce: dialedBackAt.includes(formatAddress(address)),
         abortSignal: signal,
         begun: first,
       });
@@ -86,8 +87,8 @@ export async function dialHost(options: {
       : notFound(error, remembered);
   });
   endWith(dialed, abortSignal);
-  if (dialed.isDialedBack) options.onDialedBack?.();
-  rememberAddress(hostsDirectory(home), dialed.peerFingerprint, dialed.address);
+  if (dialed.dialedBackTo !== undefined) options.onDialedBack?.();
+  rememberMeeting(hostsDirectory(home), dialed.peerFingerprint, dialed);
   return dialed;
 }
 
@@ -122,21 +123,24 @@ export interface DialAddressOptions {
   readonly pins: readonly Fingerprint[] | undefined;
   /** The service of the host that is asked to dial back where we do not get through; undefined: nobody is. */
   readonly callService: string | undefined;
+  /** It had to dial back the last time: it is asked beside our dial, and not only after it. */
+  readonly isCalledAtOnce?: boolean | undefined;
   readonly abortSignal?: AbortSignal | undefined;
   /** To this address. */
   readonly begun?: BegunDial | undefined;
 }
 
 export function dialAddress(options: DialAddressOptions): Promise<DialedHost> {
-  const { callService: service, abortSignal } = options;
+  const { callService: service, isCalledAtOnce, abortSignal } = options;
   if (service === undefined) return dialDirectly(options);
   return reachEitherWay<DialedHost>({
     abortSignal,
+    ...(isCalledAtOnce === true ? { delayMs: 0 } : {}),
     direct: (signal, onReached) => dialDirectly({ ...options, abortSignal: signal }, onReached),
     reverse: async (signal) => {
       const { dialedBack } = await import('./dial-back.js');
       const secure = await dialedBack({ ...options, service, abortSignal: signal });
-      return { ...secure, address: formatAddress(options.address), isDialedBack: true };
+      return { ...secure, address: formatAddress(options.address) };
     },
   });
 }
@@ -157,7 +161,7 @@ async function dialDirectly(
     timeoutMs: DIAL_TIMEOUT_MS,
     description,
   });
-  return { ...secure, address: description, isDialedBack: false };
+  return { ...secure, address: description, dialedBackTo: undefined };
 }
 
 /** What a host says of a connection that the client has opened to a port of the run's. */

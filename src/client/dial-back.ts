@@ -20,6 +20,11 @@ import { fingerprintId } from '../trust/fingerprint.js';
 import type { Fingerprint } from '../trust/fingerprint.js';
 import type { Identity } from '../trust/identity.js';
 
+export interface DialedBack extends SecureStream {
+  /** Of this machine: where the host dialled it. */
+  readonly dialedBackTo: string;
+}
+
 export interface DialBackOptions {
   /** Where the host is; its port is of no interest here. */
   readonly address: Address;
@@ -45,7 +50,7 @@ const HANDSHAKE_MS = 5000;
  * Rejects with HOST_UNREACHABLE where the host was asked in vain, and with a system's error where there is
  * nobody to ask. Nothing is open afterwards but the connection that it resolves to.
  */
-export async function dialedBack(options: DialBackOptions): Promise<SecureStream> {
+export async function dialedBack(options: DialBackOptions): Promise<DialedBack> {
   const { identity, alpn, pins, service, abortSignal } = options;
   const { address: hostAddress } = await lookup(options.address.host);
   abortSignal.throwIfAborted();
@@ -70,7 +75,7 @@ export async function dialedBack(options: DialBackOptions): Promise<SecureStream
     return streams.firstBefore(over);
   });
   if (secure === undefined) throw notDialed(options);
-  return secure;
+  return { ...secure, dialedBackTo: localAddress };
 }
 
 function proofFor(

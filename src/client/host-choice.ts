@@ -1,4 +1,5 @@
 /** Which host a command means: `--host`, RMTX_HOST, the config, or the one that is paired. */
+import os from 'node:os';
 import { DEFAULT_DISCOVERY } from '../config/resolved-config.js';
 import type { ResolvedConfig } from '../config/resolved-config.js';
 import { RmtxError } from '../errors.js';
@@ -33,9 +34,11 @@ export interface HostChoice {
   readonly begun?: BegunDial | undefined;
   /** The service of a host that is asked to dial back where its port cannot be reached; undefined: switched off. */
   readonly callService: string | undefined;
+  /** Where the host had to dial back the last time, as `HOST:PORT`: it is asked at once there. */
+  readonly dialedBackAt: readonly string[];
 }
 
-type BareChoice = Omit<HostChoice, 'callService'>;
+type BareChoice = Omit<HostChoice, 'callService' | 'dialedBackAt'>;
 
 export interface LookAround extends WantedHosts {
   /** How long to look before the host counts as not found. */
@@ -75,15 +78,13 @@ export function autoRule(
  * only `exec` looks anew.
  */
 export function chooseHost(options: ChooseHostOptions): HostChoice {
-  return { ...choose(options), callService: callService(options) };
+  const known = knownHosts(options);
+  return withWayBack(choose(options, known), { options, known });
 }
 
-function choose(options: ChooseHostOptions): BareChoice {
+function choose(options: ChooseHostOptions, known: readonly KnownHost[]): BareChoice {
   const { config } = options;
   const env = options.env ?? process.env;
-  const known = listKnownHosts(hostsDirectory(options.home), {
-    log: options.warn ?? (() => undefined),
-  });
   const configPin =
     config?.hostFingerprint === undefined ? undefined : parseFingerprint(config.hostFingerprint);
   const explicit = options.named ?? nonEmpty(env['RMTX_HOST']);
@@ -133,9 +134,7 @@ export function chooseHostOfRun(
   const explicit = options.named ?? nonEmpty(env['RMTX_HOST']);
   const isNamed = explicit !== undefined && autoRule(options) === undefined;
   if (isNamed || seen === undefined) return chooseHost(options);
-  const known = listKnownHosts(hostsDirectory(options.home), {
-    log: options.warn ?? (() => undefined),
-  });
+  const known = knownHosts(options);
   const host = known.find(({ fingerprint }) => fingerprint === seen.fingerprint);
   if (host === undefined) throw notPaired('this machine is not paired with the host of the run');
   const { addresses, ...choice } = fromKnown(host, {
@@ -144,7 +143,11 @@ export function chooseHostOfRun(
   });
   const last = parseAddress(seen.address);
   const others = addresses.filter((address) => formatAddress(address) !== seen.address);
-  return { ...choice, addresses: [last, ...others], callService: callService(options) };
+  return withWayBack({ ...choice, addresses: [last, ...others] }, { options, known });
+}
+
+function knownHosts({ home, warn = () => undefined }: ChooseHostOptions): KnownHost[] {
+  return listKnownHosts(hostsDirectory(home), { log: warn });
 }
 
 type LookFor = (pins: readonly Fingerprint[]) => LookAround | undefined;
@@ -180,9 +183,34 @@ function fromKnown(
   };
 }
 
-function callService({ config }: ChooseHostOptions): string | undefined {
-  const { isEnabled, service } = config?.discovery ?? DEFAULT_DISCOVERY;
-  return isEnabled ? service : undefined;
+/** The choice, with what to do where none of its addresses can be reached. */
+function withWayBack(
+  choice: BareChoice,
+  about: { readonly options: ChooseHostOptions; readonly known: readonly KnownHost[] },
+): HostChoice {
+  const { isEnabled, service } = about.options.config?.discovery ?? DEFAULT_DISCOVERY;
+  const meant = about.known.filter(({ fingerprint }) => choice.pins.includes(fingerprint));
+  return {
+    ...choice,
+    callService: isEnabled ? service : undefined,
+    dialedBackAt: addressesThatDialedBack(meant),
+  };
+}
+
+/** Not where this machine is in another network by now, from which the way there is another one. */
+function addressesThatDialedBack(hosts: readonly KnownHost[]): string[] {
+  return hosts.flatMap(({ lastAddress, dialedBackTo }) =>
+    lastAddress !== undefined && dialedBackTo !== undefined && isOwnAddress(dialedBackTo)
+      ? [lastAddress]
+      : [],
+  );
+}
+
+function isOwnAddress(text: string): boolean {
+  const [literal] = text.split('%');
+  return Object.values(os.networkInterfaces()).some((addresses) =>
+    addresses?.some(({ address }) => address === literal),
+  );
 }
 
 function lookAround(

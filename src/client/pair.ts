@@ -17,7 +17,7 @@ import {
 } from '../trust/pairing-exchange.js';
 import type { PairingChannel } from '../trust/pairing-exchange.js';
 import { dialAddress } from './connect.js';
-import type { DialedHost } from './connect.js';
+import type { DialAddressOptions, DialedHost } from './connect.js';
 import { raceDials } from './dial-race.js';
 import { addressesOf } from './discovered-addresses.js';
 import { hostsDirectory, identityDirectory } from './home.js';
@@ -50,7 +50,10 @@ export interface PairedHost {
  */
 export async function pairWithHost(request: PairRequest): Promise<PairedHost> {
   const identity = loadOrCreateIdentity(identityDirectory(request.home));
-  const dial = async (address: Address, abortSignal?: AbortSignal): Promise<DialedHost> => {
+  const dial = async (
+    address: Address,
+    how: Pick<DialAddressOptions, 'abortSignal' | 'isCalledAtOnce'>,
+  ): Promise<DialedHost> => {
     const pins = request.fingerprint === undefined ? undefined : [request.fingerprint];
     const dialed = await dialAddress({
       address,
@@ -58,7 +61,7 @@ export async function pairWithHost(request: PairRequest): Promise<PairedHost> {
       alpn: ALPN_PAIRING,
       pins,
       callService: request.callService,
-      abortSignal,
+      ...how,
     });
     if ([undefined, fingerprintId(dialed.peerFingerprint)].includes(request.identityPrefix))
       return dialed;
@@ -66,14 +69,18 @@ export async function pairWithHost(request: PairRequest): Promise<PairedHost> {
     throw notTheChosen(dialed.address);
   };
   const given = request.addresses.map((address) => parseAddress(address));
-  const first = await raceDials({ addresses: () => addressesOf(given), dial });
+  const first = await raceDials({
+    addresses: () => addressesOf(given),
+    dial: (address, abortSignal) => dial(address, { abortSignal }),
+  });
   try {
     await askToPair(pairingChannel(first, identity), { label: request.label });
   } finally {
     first.socket.destroy();
   }
   const code = parsePairingCode(await request.askCode({ address: first.address }));
-  const second = await dial(parseAddress(first.address));
+  const isCalledAtOnce = first.dialedBackTo !== undefined;
+  const second = await dial(parseAddress(first.address), { isCalledAtOnce });
   try {
     if (second.peerFingerprint !== first.peerFingerprint)
       throw new RmtxError(
@@ -90,6 +97,7 @@ export async function pairWithHost(request: PairRequest): Promise<PairedHost> {
       hostName,
       fingerprint: second.peerFingerprint,
       address: second.address,
+      dialedBackTo: second.dialedBackTo,
     });
     return { name: host.name, address: second.address, fingerprint: second.peerFingerprint };
   } finally {

@@ -1,6 +1,7 @@
 /**
  * Two ways to one address: we dial the host, and where that does not get through, the host dials us. The
- * second begins only once the first has failed or takes long; whichever gets there first ends the other.
+ * second begins only once the first has failed or takes long; whichever gets there first ends the other, and a
+ * port that can be reached ends the second.
  */
 import { RmtxError, isRmtxError } from '../errors.js';
 import { createDeferred } from '../util/deferred.js';
@@ -11,7 +12,7 @@ export interface TwoWays<T> {
   readonly direct: (abortSignal: AbortSignal, onReached: () => void) => Promise<T>;
   readonly reverse: (abortSignal: AbortSignal) => Promise<T>;
   readonly abortSignal?: AbortSignal | undefined;
-  /** How long the direct way is alone. */
+  /** How long the direct way is alone; 0: no longer than it takes to see that it has got there already. */
   readonly delayMs?: number;
 }
 
@@ -32,14 +33,17 @@ export async function reachEitherWay<T>(ways: TwoWays<T>): Promise<T> {
   };
   abortSignal?.addEventListener('abort', onAbort, { once: true });
   if (abortSignal?.aborted === true) onAbort();
-  const hasReached = new AbortController();
   const alone = createDeferred<undefined>();
-  const endWait = afterFreeTime(delayMs, () => alone.resolve(undefined));
-  hasReached.signal.addEventListener('abort', endWait);
+  // What has come until then is heard first: a connection that stood before it was waited for.
+  const endWait = afterFreeTime(delayMs, () => setImmediate(() => alone.resolve(undefined)));
+  const onReached = (): void => {
+    endWait();
+    reverseEnd.abort(new NotNeeded());
+  };
   try {
-    const direct = ways.direct(directEnd.signal, () => hasReached.abort()).finally(endWait);
+    const direct = ways.direct(directEnd.signal, onReached).finally(endWait);
     const reverse = Promise.race([alone.promise, direct.catch(() => undefined)]).then(async () => {
-      if (hasReached.signal.aborted || reverseEnd.signal.aborted) throw new NotTried();
+      reverseEnd.signal.throwIfAborted();
       return ways.reverse(reverseEnd.signal);
     });
     return await firstOf(direct, reverse, { directEnd, reverseEnd });
@@ -49,7 +53,7 @@ export async function reachEitherWay<T>(ways: TwoWays<T>): Promise<T> {
   }
 }
 
-class NotTried extends Error {}
+class NotNeeded extends Error {}
 
 async function firstOf<T>(
   direct: Promise<T>,

@@ -10,6 +10,7 @@ import { fingerprintId, isFingerprint } from './fingerprint.js';
 import type { Fingerprint, PeerId } from './fingerprint.js';
 import { MAX_LABEL_LENGTH, safeLabel } from './label.js';
 import { MAX_ADDRESS_LENGTH, RecordDirectory } from './record-directory.js';
+import type { Meeting } from './record-directory.js';
 
 export interface KnownHost {
   readonly id: PeerId;
@@ -20,6 +21,8 @@ export interface KnownHost {
   readonly addresses: readonly string[];
   /** Where it answered last. */
   readonly lastAddress: string | undefined;
+  /** An address of this machine: the host had to dial back to it, from `lastAddress`. Undefined: it was reached. */
+  readonly dialedBackTo: string | undefined;
   readonly pairedAt: string;
   readonly lastSeen: string | undefined;
 }
@@ -29,7 +32,7 @@ export interface KnownHostsOptions {
   readonly log?: (line: string) => void;
 }
 
-type HostRecord = Omit<KnownHost, 'lastAddress' | 'lastSeen'>;
+type HostRecord = Omit<KnownHost, 'lastAddress' | 'dialedBackTo' | 'lastSeen'>;
 
 /** Where a name may stand it means whichever host is the best. */
 export const RESERVED_NAME = 'auto';
@@ -44,7 +47,12 @@ export function listKnownHosts(directory: string, options: KnownHostsOptions = {
     .list()
     .map((record) => {
       const seen = records.lastSeen(record.id);
-      return { ...record, lastAddress: seen?.address, lastSeen: seen?.at };
+      return {
+        ...record,
+        lastAddress: seen?.address,
+        dialedBackTo: seen?.dialedBackTo,
+        lastSeen: seen?.at,
+      };
     })
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
@@ -84,11 +92,7 @@ export function findKnownHostAt(
  */
 export function saveKnownHost(
   directory: string,
-  paired: {
-    readonly fingerprint: Fingerprint;
-    readonly hostName: string;
-    readonly address: string;
-  },
+  paired: Meeting & { readonly fingerprint: Fingerprint; readonly hostName: string },
   options: KnownHostsOptions = {},
 ): KnownHost {
   const records = openRecords(directory, options);
@@ -107,19 +111,20 @@ export function saveKnownHost(
   };
   writeRecord(records, record);
   const now = new Date();
-  records.noteSeen(id, paired.address, now);
-  return { ...record, lastAddress: paired.address, lastSeen: now.toISOString() };
+  const { address, dialedBackTo } = paired;
+  records.noteSeen(id, { address, dialedBackTo }, now);
+  return { ...record, lastAddress: address, dialedBackTo, lastSeen: now.toISOString() };
 }
 
-/** Notes where a known host answered just now; does nothing for one that is not known (any more). */
-export function rememberAddress(
+/** Notes how a known host was met just now; does nothing for one that is not known (any more). */
+export function rememberMeeting(
   directory: string,
   fingerprint: Fingerprint,
-  address: string,
+  meeting: Meeting,
 ): void {
   const records = openRecords(directory, {});
   const id = fingerprintId(fingerprint);
-  if (records.read(id)?.fingerprint === fingerprint) records.noteSeen(id, address, new Date());
+  if (records.read(id)?.fingerprint === fingerprint) records.noteSeen(id, meeting, new Date());
 }
 
 /** Notes what wakes a known host; a visit by a way that has no such address leaves what is known. */

@@ -34,9 +34,14 @@ export interface RecordDirectoryOptions<T> {
   readonly log: (line: string) => void;
 }
 
-export interface Sighting {
-  readonly at: string;
+export interface Meeting {
   readonly address: string;
+  /** Where the peer had to dial this machine: an address of it. Undefined: it was reached. */
+  readonly dialedBackTo?: string | undefined;
+}
+
+export interface Sighting extends Meeting {
+  readonly at: string;
 }
 
 export class RecordDirectory<T> {
@@ -91,7 +96,13 @@ export class RecordDirectory<T> {
       const bytes = readPrivateFile(file);
       if (bytes === undefined) return undefined;
       const fields = parseJson(bytes, file);
-      return { at: fields.time('at'), address: fields.text('address', MAX_ADDRESS_LENGTH) };
+      return {
+        at: fields.time('at'),
+        address: fields.text('address', MAX_ADDRESS_LENGTH),
+        dialedBackTo: fields.has('dialed_back_to')
+          ? fields.text('dialed_back_to', MAX_ADDRESS_LENGTH)
+          : undefined,
+      };
     } catch (error) {
       if (isRmtxError(error)) return undefined;
       throw error;
@@ -99,12 +110,13 @@ export class RecordDirectory<T> {
   }
 
   /** Notes that the peer is here, unless that was noted a moment ago. Not waited for on disk. */
-  noteSeen(id: PeerId, address: string, now: Date): void {
+  noteSeen(id: PeerId, { address, dialedBackTo }: Meeting, now: Date): void {
     const before = this.lastSeen(id);
     const sinceMs = before === undefined ? Infinity : now.getTime() - Date.parse(before.at);
-    if (before?.address === address && sinceMs >= 0 && sinceMs < SEEN_INTERVAL_MS) return;
+    const isSame = before?.address === address && before.dialedBackTo === dialedBackTo;
+    if (isSame && sinceMs >= 0 && sinceMs < SEEN_INTERVAL_MS) return;
     openPrivateDirectory(this.#directory);
-    const sighting: Sighting = { at: now.toISOString(), address };
+    const sighting = { at: now.toISOString(), address, dialed_back_to: dialedBackTo };
     writeFileAtomic(this.#seenFile(id), JSON.stringify(sighting));
   }
 

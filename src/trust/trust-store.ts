@@ -108,7 +108,7 @@ export class TrustStore {
   /** Notes that the client is here; never makes a client that is not trusted (any more). */
   touch(id: PeerId, address: string): void {
     if (this.#records.read(id) !== undefined)
-      this.#records.noteSeen(id, address.slice(0, MAX_ADDRESS_LENGTH), new Date());
+      this.#records.noteSeen(id, { address: address.slice(0, MAX_ADDRESS_LENGTH) }, new Date());
   }
 
   #require(id: PeerId): ClientRecord {

@@ -1,13 +1,40 @@
 /** Hosts whose firewall lets no connection in: they dial back to the client, and to nobody else. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, test } from 'node:test';
 import { Lan, noFirewall, noLan } from '../support/lan.js';
 import { execOn, fingerprintOf, hostOn, lanScene, program, rmtxOn } from '../support/lan-rig.js';
+import type { LanScene } from '../support/lan-rig.js';
 import { Rig } from '../support/rig.js';
+import type { Result } from '../support/rig.js';
 
 const DIALED_BACK = /^rmtx: the host dialled back \(its port cannot be reached from here\)$/m;
+/** Put before rmtx: tells of the wait for the port, once it is over, and of what is loaded for a call. */
+const WATCH = `
+const start = setTimeout;
+globalThis.setTimeout = (onTime, delayMs, ...rest) =>
+  start((...args) => {
+    if (delayMs === 400) process.stderr.write('waited for the port\\n');
+    onTime(...args);
+  }, delayMs, ...rest);
+process.on('exit', () => {
+  const isLoaded = Object.keys(require.cache).some((file) => file.endsWith('/dial-back.js'));
+  if (isLoaded) process.stderr.write('loaded the call\\n');
+});
+`;
+const WAITED = /^waited for the port$/m;
+const LOADED = /^loaded the call$/m;
 const skip = noLan() || noFirewall();
+
+function watchedExec({ rig, laptop, project }: LanScene): () => Promise<Result> {
+  const preload = path.join(rig.newDirectory('preload'), 'watch.cjs');
+  writeFileSync(preload, WATCH);
+  const env = { NODE_OPTIONS: `--require ${preload}` };
+  const options = { cwd: project.root, wrap: laptop.wrap, env };
+  return () => project.client.start(['exec', '-v', 'true'], options).ended;
+}
 
 describe('a host that lets no connection in', { skip, concurrency: 4 }, () => {
   test('dials back: commands run, at its remembered and at its named address', async () => {
@@ -31,12 +58,47 @@ describe('a host that lets no connection in', { skip, concurrency: 4 }, () => {
     assert.doesNotMatch(direct.stderr, DIALED_BACK);
   });
 
+  test('is asked at once the next time, and no more once it is reached', async () => {
+    await using scene = await lanScene();
+    const { machine, laptop } = scene;
+    const exec = watchedExec(scene);
+    machine.refuseTcp();
+    const waited = await exec();
+    for (const said of [DIALED_BACK, WAITED, LOADED]) assert.match(waited.stderr, said);
+    const remembered = await exec();
+    assert.match(remembered.stderr, DIALED_BACK);
+    assert.doesNotMatch(remembered.stderr, WAITED);
+    // From another address the way may be another one.
+    laptop.moveTo('10.77.0.9/24');
+    const elsewhere = await exec();
+    assert.match(elsewhere.stderr, DIALED_BACK);
+    assert.match(elsewhere.stderr, WAITED);
+
+    machine.allow();
+    const opened = await exec();
+    assert.equal(opened.code, 0, opened.stderr);
+    const asked = laptop.countSentUdp(33_222, 5353);
+    const direct = await exec();
+    assert.deepEqual([direct.code, asked()], [0, 0], direct.stderr);
+    assert.doesNotMatch(direct.stderr, DIALED_BACK);
+    assert.doesNotMatch(direct.stderr, LOADED);
+    // Nor does it ask at once when the host is closed again: nothing of it is remembered.
+    machine.refuseTcp();
+    const closed = await exec();
+    assert.match(closed.stderr, WAITED);
+    assert.ok(asked() > 0);
+  });
+
   test('dials back with IPv6 alone, to a link-local address', async () => {
     await using scene = await lanScene({ hasIpv4: false });
+    const exec = watchedExec(scene);
     scene.machine.refuseTcp();
-    const ran = await execOn(scene, '-v', 'cat', 'a');
-    assert.deepEqual([ran.code, ran.text], [0, 'a'], ran.stderr);
+    const ran = await exec();
+    assert.equal(ran.code, 0, ran.stderr);
     assert.match(ran.stderr, DIALED_BACK);
+    const again = await exec();
+    assert.match(again.stderr, DIALED_BACK);
+    assert.doesNotMatch(again.stderr, WAITED);
   });
 
   test('pairs while it shows a code, and dials no stranger when it does not', async () => {

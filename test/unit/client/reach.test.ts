@@ -60,6 +60,49 @@ describe('of the two ways to a host', () => {
     assert.equal(after, 'theirs');
   });
 
+  test('both are tried at once, unless a connection stands already', async () => {
+    const ended: string[] = [];
+    const both = await reachEitherWay({
+      delayMs: 0,
+      direct: (signal) => untilAborted(signal, ended, 'direct'),
+      reverse: () => Promise.resolve('theirs'),
+    });
+    assert.deepEqual([both, ended], ['theirs', ['direct']]);
+    // As a dial does that was begun before, and whose end the system tells of with the next events.
+    const stood = await reachEitherWay({
+      delayMs: 0,
+      direct: async (_signal, onReached) => {
+        await Promise.resolve();
+        onReached();
+        await new Promise((resolve) => setTimeout(resolve, 30));
+        return 'ours';
+      },
+      reverse: () => assert.fail('was tried'),
+    });
+    assert.equal(stood, 'ours');
+  });
+
+  test('a connection that stands ends the other one', async () => {
+    const ended: string[] = [];
+    let connect: (ours: string) => void = () => undefined;
+    let reach: () => void = () => undefined;
+    const won = reachEitherWay({
+      delayMs: 0,
+      direct: (_signal, onReached) => {
+        reach = onReached;
+        return new Promise<string>((resolve) => (connect = resolve));
+      },
+      reverse: (signal) => {
+        const end = untilAborted(signal, ended, 'reverse');
+        reach();
+        assert.deepEqual(ended, ['reverse']);
+        connect('ours');
+        return end;
+      },
+    });
+    assert.equal(await won, 'ours');
+  });
+
   test('the first one may still win', async () => {
     const ended: string[] = [];
     let connect: (ours: string) => void = () => undefined;

@@ -9,7 +9,7 @@ import {
   findKnownHostAt,
   forgetKnownHost,
   listKnownHosts,
-  rememberAddress,
+  rememberMeeting,
   saveKnownHost,
 } from '../../../src/trust/known-hosts.js';
 import type { KnownHost } from '../../../src/trust/known-hosts.js';
@@ -72,12 +72,26 @@ test('pairing again keeps the other addresses and takes the new name', () => {
 test('where a host answers is remembered, and a forgotten one is not brought back', () => {
   using rig = new Rig();
   const host = rig.save('big-box', 'a:1');
-  rememberAddress(rig.directory, host.fingerprint, 'b:1');
+  rememberMeeting(rig.directory, host.fingerprint, { address: 'b:1' });
   assert.equal(listKnownHosts(rig.directory)[0]?.lastAddress, 'b:1');
-  rememberAddress(rig.directory, randomFingerprint(), 'c:1');
+  rememberMeeting(rig.directory, randomFingerprint(), { address: 'c:1' });
   forgetKnownHost(rig.directory, host.name);
-  rememberAddress(rig.directory, host.fingerprint, 'd:1');
+  rememberMeeting(rig.directory, host.fingerprint, { address: 'd:1' });
   assert.deepEqual(readdirSync(rig.directory), []);
+});
+
+test('that a host had to dial back is remembered until it is reached', () => {
+  using rig = new Rig();
+  const { fingerprint } = rig.save('big-box', 'a:1');
+  const noted = (): string | undefined => listKnownHosts(rig.directory)[0]?.dialedBackTo;
+  assert.equal(noted(), undefined);
+  for (const dialedBackTo of ['10.0.0.4', '10.0.0.5', undefined]) {
+    rememberMeeting(rig.directory, fingerprint, { address: 'a:1', dialedBackTo });
+    assert.equal(noted(), dialedBackTo);
+  }
+  const paired = { hostName: 'big-box', fingerprint, address: 'b:1', dialedBackTo: '10.0.0.4' };
+  assert.deepEqual(saveKnownHost(rig.directory, paired), listKnownHosts(rig.directory)[0]);
+  assert.equal(noted(), '10.0.0.4');
 });
 
 test('names are unique whatever their case', () => {
