@@ -46,19 +46,44 @@ const ANSWER_MS = 1200;
 const DIAL_BACK_MS = 4000;
 const HANDSHAKE_MS = 5000;
 
-/**
- * Rejects with HOST_UNREACHABLE where the host was asked in vain, and with a system's error where there is
- * nobody to ask. Nothing is open afterwards but the connection that it resolves to.
- */
+/** Rejects as {@link calledBack}. Nothing is open afterwards but the connection that it resolves to. */
 export async function dialedBack(options: DialBackOptions): Promise<DialedBack> {
-  const { identity, alpn, pins, service, abortSignal } = options;
+  const { address, identity, alpn, pins, abortSignal } = options;
+  const description = formatAddress(address);
+  const { taken, dialedBackTo } = await calledBack({
+    ...options,
+    signedFor: alpn === ALPN_PAIRING ? undefined : (pins ?? []),
+    take: (stream) =>
+      secureAsClient({ stream, identity, alpn, pins, timeoutMs: HANDSHAKE_MS, description }),
+  });
+  const end = (): void => void taken.socket.destroy();
+  abortSignal.addEventListener('abort', end, { once: true });
+  if (abortSignal.aborted) end();
+  return { ...taken, dialedBackTo };
+}
+
+export interface CallOptions<T> extends Omit<DialBackOptions, 'alpn' | 'pins'> {
+  /** The hosts that may be asked as one who is paired with them; undefined: a stranger asks, to pair. */
+  readonly signedFor: readonly Fingerprint[] | undefined;
+  /** Rejects where the connection is not the host's: the next one may be. What is not needed is destroyed. */
+  readonly take: (stream: Socket) => Promise<T>;
+}
+
+/**
+ * The first connection that comes from there and is taken. Rejects with HOST_UNREACHABLE where the host was asked
+ * in vain, and with a system's error where there is nobody to ask.
+ */
+export async function calledBack<T>(
+  options: CallOptions<T>,
+): Promise<{ readonly taken: T; readonly dialedBackTo: string }> {
+  const { identity, signedFor, service, abortSignal } = options;
   const { address: hostAddress } = await lookup(options.address.host);
   abortSignal.throwIfAborted();
   using caller = await Caller.to(hostAddress, options.discoveryPort);
   const { localAddress } = caller;
   // No firewall stands between a machine and itself.
   if (isLoopback(localAddress)) throw new Error('the host is this machine');
-  const streams = new Candidates(options);
+  const streams = new Candidates(options.take);
   using listener = await ReverseTcp.listen({
     localAddress,
     hostAddress,
@@ -69,70 +94,67 @@ export async function dialedBack(options: DialBackOptions): Promise<DialedBack> 
   const { cookie } = answer;
   const { port } = listener;
   const terms = { address: localAddress, port, cookie, nonce: caller.nonce };
-  const proof = alpn === ALPN_PAIRING ? undefined : proofFor(identity, { answer, pins, terms });
-  const secure = await withLimit(DIAL_BACK_MS, abortSignal, (over) => {
+  const proof =
+    signedFor === undefined ? undefined : proofFor(identity, { answer, signedFor, terms });
+  const taken = await withLimit(DIAL_BACK_MS, abortSignal, (over) => {
     void caller.callBack({ cookie, port, proof }, over);
     return streams.firstBefore(over);
   });
-  if (secure === undefined) throw notDialed(options);
-  return { ...secure, dialedBackTo: localAddress };
+  if (taken === undefined) throw notDialed(signedFor === undefined);
+  return { taken: taken.value, dialedBackTo: localAddress };
 }
 
 function proofFor(
   identity: Identity,
   about: {
     readonly answer: CookieAnswer;
-    readonly pins: readonly Fingerprint[] | undefined;
+    readonly signedFor: readonly Fingerprint[];
     readonly terms: Omit<CallBackTerms, 'host'>;
   },
 ): ReturnType<typeof proveCallBack> {
-  const { answer, pins = [], terms } = about;
-  const host = pins.find((pin) => fingerprintId(pin) === answer.identityPrefix);
+  const { answer, signedFor, terms } = about;
+  const host = signedFor.find((pin) => fingerprintId(pin) === answer.identityPrefix);
   if (host === undefined) throw new Error('another host answers there');
   return proveCallBack(identity, { ...terms, host });
 }
 
-/** The connections that came in: the first one that proves a pinned key ends the others. */
-class Candidates {
-  readonly #options: DialBackOptions;
+/** The connections that came in: the first one that is taken ends the others. */
+class Candidates<T> {
+  readonly #take: CallOptions<T>['take'];
   readonly #streams = new Set<Socket>();
-  #onSecure: ((secure: SecureStream) => void) | undefined;
+  #onTaken: ((value: T) => void) | undefined;
 
-  constructor(options: DialBackOptions) {
-    this.#options = options;
+  constructor(take: CallOptions<T>['take']) {
+    this.#take = take;
   }
 
   /** Nobody is expected before the host was asked. */
   try(stream: Socket): void {
-    const onSecure = this.#onSecure;
-    if (onSecure === undefined) {
+    if (this.#onTaken === undefined) {
       stream.destroy();
       return;
     }
-    const { identity, alpn, pins, address } = this.#options;
-    const description = formatAddress(address);
     this.#streams.add(stream);
-    secureAsClient({ stream, identity, alpn, pins, timeoutMs: HANDSHAKE_MS, description }).then(
-      (secure) => {
+    this.#take(stream).then(
+      (value) => {
         this.#streams.delete(stream);
-        onSecure(secure);
+        if (this.#onTaken === undefined) stream.destroy();
+        else this.#onTaken(value);
       },
       // A stranger who found the port; the host may still come.
       () => this.#streams.delete(stream),
     );
   }
 
-  firstBefore(over: AbortSignal): Promise<SecureStream> {
-    const { abortSignal } = this.#options;
+  firstBefore(over: AbortSignal): Promise<{ readonly value: T }> {
     return new Promise((resolve, reject) => {
       const end = (): void => {
-        this.#onSecure = ({ socket }) => void socket.destroy();
+        this.#onTaken = undefined;
         for (const stream of this.#streams) stream.destroy();
       };
-      this.#onSecure = (secure) => {
+      this.#onTaken = (value) => {
         end();
-        abortSignal.addEventListener('abort', () => secure.socket.destroy(), { once: true });
-        resolve(secure);
+        resolve({ value });
       };
       over.addEventListener('abort', () => {
         end();
@@ -173,8 +195,7 @@ function silent({ host }: Address): RmtxError {
   );
 }
 
-function notDialed({ alpn }: DialBackOptions): RmtxError {
-  const isPairing = alpn === ALPN_PAIRING;
+function notDialed(isPairing: boolean): RmtxError {
   return new RmtxError('ERR_RMTX_HOST_UNREACHABLE', 'it did not dial back when asked to', {
     hint: isPairing
       ? 'it does so while it shows a code (rmtx host pair-code there), where the firewall of this machine lets it in'

@@ -143,16 +143,56 @@ describe('doctor on a network', { skip: noLan(), concurrency: 2 }, () => {
   });
 });
 
-describe('doctor behind a firewall', { skip: noLan() || noFirewall(), concurrency: 2 }, () => {
-  test('that drops TCP: names it, with the rule for the system of the host', async () => {
+describe('doctor behind a firewall', { skip: noLan() || noFirewall(), concurrency: 3 }, () => {
+  test('that drops TCP: the host dials back, and the rule for its system is named', async () => {
     await using room = await Room.open();
     room.box.dropTcp(33_221);
     const diagnosis = await room.diagnose();
-    assert.equal(verdictOf(diagnosis), 'tcp: firewall');
-    const { cure = '', cause = '' } = stepOf(diagnosis, 'tcp');
+    assert.equal(verdictOf(diagnosis), 'well');
+    const { verdict, code, detail = '', cure = '', cause = '' } = stepOf(diagnosis, 'tcp');
+    assert.deepEqual([verdict, code], ['warning', 'firewall']);
+    assert.match(detail, /^10\.77\.0\.2:33221 did not answer in .*, but the host dials back/);
     assert.match(cause, /a firewall on it drops TCP 33221/);
     assert.match(cure, /^ufw: sudo ufw allow 33221\/tcp$/m);
     assert.doesNotMatch(cure, /Windows/);
+    assert.match(stepOf(diagnosis, 'tls').detail ?? '', /, which dialled back$/);
+    assert.equal(stepOf(diagnosis, 'run').verdict, 'ok');
+  });
+
+  test('that rejects TCP: the host dials back all the same', async () => {
+    await using room = await Room.open();
+    room.box.refuseTcp('reject with tcp reset');
+    const diagnosis = await room.diagnose('--host', BOX);
+    assert.equal(verdictOf(diagnosis), 'well');
+    const { verdict, code, detail = '', cause = '', cure = '' } = stepOf(diagnosis, 'tcp');
+    assert.deepEqual([verdict, code], ['warning', 'firewall']);
+    assert.match(detail, /refuses the connection, but the host dials back/);
+    assert.match(cause, /rejects TCP 33221; or it listens on another port/);
+    assert.match(cure, /^ufw: sudo ufw allow 33221\/tcp$/m);
+    assert.equal(stepOf(diagnosis, 'run').verdict, 'ok');
+  });
+
+  test('that drops TCP, and one here that keeps the host from dialling back', async () => {
+    await using room = await Room.open();
+    room.box.dropTcp(33_221);
+    room.laptop.refuseTcp();
+    const diagnosis = await room.diagnose();
+    assert.equal(verdictOf(diagnosis), 'tcp: firewall');
+    const { detail = '', cure = '' } = stepOf(diagnosis, 'tcp');
+    assert.match(detail, /did not answer in .*, and it did not dial back when asked to$/);
+    assert.match(cure, /^or let it dial back: the firewall of this machine keeps it out/m);
+  });
+
+  test('that drops TCP, with a config that wants nothing asked', async () => {
+    await using room = await Room.open();
+    room.box.dropTcp(33_221);
+    room.project.write({ '.rmtx.json': '{"version":1,"discovery":{"enabled":false}}' });
+    const diagnosis = await room.diagnose();
+    assert.equal(verdictOf(diagnosis), 'tcp: firewall');
+    assert.match(
+      stepOf(diagnosis, 'tcp').detail ?? '',
+      /, and it was not asked to dial back: discovery is off in the config$/,
+    );
   });
 
   test('that drops everything of ours: the neighbour table tells it from sleep', async () => {
@@ -162,7 +202,14 @@ describe('doctor behind a firewall', { skip: noLan() || noFirewall(), concurrenc
     room.laptop.dropUdp(33_222, 5353);
     const diagnosis = await room.diagnose();
     assert.equal(verdictOf(diagnosis), 'tcp: firewall');
-    assert.match(stepOf(diagnosis, 'tcp').cure ?? '', /^windows: New-NetFirewallRule/m);
+    const { detail = '', cause = '', cure = '' } = stepOf(diagnosis, 'tcp');
+    assert.match(
+      detail,
+      /^10\.77\.0\.2:33221 did not answer in .*, and 10\.77\.0\.2 does not answer on UDP 33222 either/,
+    );
+    assert.match(cause, /a firewall on it drops TCP 33221/);
+    assert.match(cure, /^windows: New-NetFirewallRule/m);
+    assert.match(cure, /^or let it dial back: its firewall has to let in the one or the other$/m);
   });
 
   test('that drops UDP alone: a warning, and all else is well', async () => {

@@ -89,10 +89,11 @@ async function greet(
     readonly abortSignal: AbortSignal;
   },
 ): Promise<HostConnection> {
-  const { address, fingerprint } = to.reached;
+  const { address, fingerprint, isDialedBack } = to.reached;
+  const dialedBackAt = isDialedBack ? [formatAddress(address)] : [];
   const host = await connectForRun({
     home,
-    choice: { ...to.choice, addresses: [address], pins: [fingerprint] },
+    choice: { ...to.choice, addresses: [address], pins: [fingerprint], dialedBackAt },
     onNotice: () => undefined,
   });
   const onAbort = (): void => host.connection.destroy();
@@ -133,7 +134,7 @@ async function runTrial(
 
 /** On a connection of the control API to the very key that answered; closed with the signal. */
 async function ask<T>(
-  { address, identity, fingerprint }: ReachedHost,
+  { address, identity, fingerprint, choice, isDialedBack }: ReachedHost,
   abortSignal: AbortSignal,
   use: (call: Call) => Promise<T>,
 ): Promise<T> {
@@ -142,8 +143,9 @@ async function ask<T>(
     identity,
     alpn: ALPN_CONTROL,
     pins: [fingerprint],
-    // Its port was reached a moment ago.
-    callService: undefined,
+    // Where its port was reached a moment ago nobody needs to be asked.
+    callService: isDialedBack ? choice?.callService : undefined,
+    isCalledAtOnce: isDialedBack,
     abortSignal,
   });
   return callOver(dialed, use);

@@ -9,7 +9,8 @@ import { formatDuration } from '../../util/units.js';
 import type { Neighbour } from './neighbour.js';
 import { isLoopback, isPrivate } from './route.js';
 import { failed, ok, warning } from './verdict.js';
-import type { Finding, Trouble } from './verdict.js';
+import type { CauseCode, Finding, Trouble } from './verdict.js';
+import type { WayBack } from './way-back.js';
 
 /** What became of a dial: a stream, or the system's reason. */
 export type Dial =
@@ -51,18 +52,22 @@ export interface DialedAddress {
 export interface TcpFacts {
   /** Best first; at least one. */
   readonly dialed: readonly DialedAddress[];
+  /** Undefined: nobody needed to be asked to dial back, or is there to be asked. */
+  readonly wayBack: WayBack | undefined;
   /** As Node names it, where the host was heard. */
   readonly platform: string | undefined;
   /** Whether other hosts of this network were heard. */
   readonly hearsOthers: boolean;
 }
 
-/** Whether the host takes connections, and if not, what keeps them away: the first address counts. */
+/**
+ * Whether the host takes connections, or else makes them, and what keeps them away: the first address counts.
+ */
 export function judgeTcp(facts: TcpFacts): Finding {
   const open = facts.dialed.find(({ dial: { kind } }) => kind === 'open');
   const [first] = facts.dialed;
   if (first === undefined) throw new Error('Internal error: nothing was dialled');
-  if (open === undefined) return failed(wordsOf(first), troubleWith(first, facts));
+  if (open === undefined) return judgeWayBack(first, facts);
   const where = textOf(open);
   if (open === first) return ok(`${where} takes connections`);
   const { code, cause } = troubleWith(first, facts);
@@ -72,6 +77,30 @@ export function judgeTcp(facts: TcpFacts): Finding {
     cure: ['nothing to do: rmtx exec takes the address that answers, if it has the right key'],
   });
 }
+
+/** Our own dials have come to nothing. */
+function judgeWayBack(first: DialedAddress, facts: TcpFacts): Finding {
+  const { wayBack } = facts;
+  if (wayBack?.kind === 'open') {
+    const { code, cause, cure } = troubleWith(first, facts);
+    return warning(`${wordsOf(first)}, but the host dials back when asked to (UDP)`, {
+      code,
+      cause,
+      cure: ['nothing has to be done: commands get through this way; for the direct one:', ...cure],
+    });
+  }
+  const trouble = troubleWith(first, facts);
+  if (wayBack === undefined) return failed(wordsOf(first), trouble);
+  const { reason, hint } = wayBack;
+  const isOfUse = hint !== undefined && mayLetIn.includes(trouble.code);
+  return failed(`${wordsOf(first)}, and ${printable(reason)}`, {
+    ...trouble,
+    cure: [...trouble.cure, ...(isOfUse ? [`or let it dial back: ${hint}`] : [])],
+  });
+}
+
+/** With these the host is there, or may be. */
+const mayLetIn: readonly CauseCode[] = ['firewall', 'firewall-or-asleep', 'host-not-running'];
 
 function wordsOf({ address, dial: end }: DialedAddress): string {
   const where = printable(formatAddress(address));
@@ -91,7 +120,7 @@ function troubleWith(tried: DialedAddress, facts: TcpFacts): Trouble {
   const { dial: end, address } = tried;
   switch (end.kind === 'open' ? '' : end.errorCode) {
     case 'ECONNREFUSED':
-      return notRunning(address);
+      return isThere(tried, facts) ? rejected(address, facts) : notRunning(address);
     case 'EACCES':
     case 'EPERM':
       return {
@@ -115,15 +144,15 @@ function troubleWith(tried: DialedAddress, facts: TcpFacts): Trouble {
 
 /** Silence, or a router's word that there is no way: the neighbour table tells why. */
 function noAnswer(tried: DialedAddress, facts: TcpFacts): Trouble {
-  const { address, isHeard, isNearby, neighbour, vpn } = tried;
+  const { address, isNearby, neighbour, vpn } = tried;
   const { platform, hearsOthers } = facts;
-  if (vpn !== undefined)
+  if (vpn !== undefined && facts.wayBack?.kind !== 'open')
     return {
       code: 'vpn',
       cause: `the VPN ${vpn} takes what is for this address, and the host is not in there`,
       cure: ['switch the VPN off, or allow it access to the local network; then: rmtx doctor'],
     };
-  if (isHeard || neighbour === 'present' || isLoopback(address.host))
+  if (isThere(tried, facts) || neighbour === 'present' || isLoopback(address.host))
     return {
       code: 'firewall',
       cause: `the machine is up, and a firewall on it drops TCP ${address.port}`,
@@ -145,6 +174,19 @@ function noAnswer(tried: DialedAddress, facts: TcpFacts): Trouble {
     code: 'firewall-or-asleep',
     cause: `a firewall drops TCP ${address.port}, or the host is asleep or off`,
     cure: ['see whether the machine is on; then:', ...firewallCure(platform, address.port)],
+  };
+}
+
+/** A host has answered from there, by whatever way. */
+function isThere({ isHeard }: DialedAddress, { wayBack }: TcpFacts): boolean {
+  return isHeard || wayBack?.kind === 'open';
+}
+
+function rejected({ port }: Address, { platform }: TcpFacts): Trouble {
+  return {
+    code: 'firewall',
+    cause: `rmtx host runs there, and a firewall on it rejects TCP ${port}; or it listens on another port (rmtx host status there)`,
+    cure: firewallCure(platform, port),
   };
 }
 

@@ -95,9 +95,13 @@ function natureOf(message: string, errorCode: string): Nature {
 export function judgeTls(facts: {
   readonly address: Address;
   readonly handshake: Handshake;
+  readonly isDialedBack: boolean;
 }): Finding {
-  const { address, handshake } = facts;
-  if (handshake.kind === 'secure') return ok(`TLS 1.3 with ${printable(formatAddress(address))}`);
+  const { address, handshake, isDialedBack } = facts;
+  if (handshake.kind === 'secure')
+    return ok(
+      `TLS 1.3 with ${printable(formatAddress(address))}${isDialedBack ? ', which dialled back' : ''}`,
+    );
   const where = printable(formatAddress(address));
   const trouble: Trouble = {
     code: 'another-service',

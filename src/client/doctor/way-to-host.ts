@@ -1,4 +1,5 @@
 /** The steps from the host's name to its key: as far as a stranger gets. */
+import type { Duplex } from 'node:stream';
 import { DEFAULT_DISCOVERY } from '../../config/resolved-config.js';
 import type { ResolvedConfig } from '../../config/resolved-config.js';
 import { lanInterfaces } from '../../discovery/lan-interfaces.js';
@@ -28,6 +29,8 @@ import { judgeTls, shakeHands } from './tls-step.js';
 import type { Handshake } from './tls-step.js';
 import { claimsOf, judgeUdp } from './udp-step.js';
 import type { UdpFacts } from './udp-step.js';
+import { wayBackBeside } from './way-back.js';
+import type { WayBack } from './way-back.js';
 
 export interface WayOptions {
   readonly runner: StepRunner;
@@ -46,6 +49,8 @@ export interface ReachedHost {
   readonly identity: Identity;
   /** Undefined: nobody is paired with it. */
   readonly choice: HostChoice | undefined;
+  /** Its port could not be reached, and it dialled this machine. */
+  readonly isDialedBack: boolean;
   /** It took the language of runs; else it is of another protocol version. */
   readonly speaksRuns: boolean;
   /** What it said of itself on the network, at the time of asking. */
@@ -54,7 +59,7 @@ export interface ReachedHost {
 }
 
 /** The rest of each limit is for judging: asking the neighbour table, a second handshake. */
-const LIMIT_MS = { name: 2500, interface: 2500, udp: 2000, tcp: 5000, tls: 4500, identity: 500 };
+const LIMIT_MS = { name: 2500, interface: 2500, udp: 2000, tcp: 6500, tls: 4500, identity: 500 };
 const LOOKUP_MS = 2000;
 /** Longer than the three seconds in which a system finds out that nobody has an address. */
 const DIAL_MS = 3800;
@@ -82,9 +87,9 @@ export class WayToHost implements Disposable {
     this.#listen(name);
     if (!(await this.#interface(name, target))) return undefined;
     const addresses = await this.#udp(name, target);
-    const dialed = await this.#tcp(addresses, name);
-    if (dialed === undefined) return undefined;
-    const answered = await this.#tls(dialed, name);
+    const opened = await this.#tcp(addresses, name);
+    if (opened === undefined) return undefined;
+    const answered = await this.#tls(opened, name);
     return answered === undefined ? undefined : this.#identity(answered, name);
   }
 
@@ -147,41 +152,50 @@ export class WayToHost implements Disposable {
     return [...unique.values()].slice(0, MAX_ADDRESSES);
   }
 
-  async #tcp(
-    addresses: readonly Address[],
-    name: CheckedName,
-  ): Promise<DialedAddress[] | undefined> {
+  async #tcp(addresses: readonly Address[], name: CheckedName): Promise<Opened[] | undefined> {
     const judged = await this.#options.runner.take('tcp', LIMIT_MS.tcp, async () => {
       const abortSignal = this.#over.signal;
-      const ends = await dialAll(addresses, { timeoutMs: DIAL_MS, abortSignal });
+      const direct = dialAll(addresses, { timeoutMs: DIAL_MS, abortSignal });
+      const wayBack = await this.#wayBack(direct, addresses, name);
+      const ends = await direct;
       const dialed = await Promise.all(
         addresses.map((address) => this.#describe(address, ends.get(formatAddress(address)))),
       );
       const others = this.#heard?.hosts.length ?? 0;
       const claims = this.#claims(name);
       return {
-        dialed,
+        opened: openedOf(dialed, wayBack),
         finding: judgeTcp({
           dialed,
+          wayBack,
           platform: claims[0]?.facts.os,
           hearsOthers: others > claims.length,
         }),
       };
     });
-    return judged === undefined || judged.finding.verdict === 'failed' ? undefined : judged.dialed;
+    return judged === undefined || judged.finding.verdict === 'failed' ? undefined : judged.opened;
+  }
+
+  #wayBack(
+    direct: ReturnType<typeof dialAll>,
+    addresses: readonly Address[],
+    { choice }: CheckedName,
+  ): Promise<WayBack | undefined> {
+    return wayBackBeside(direct, addresses, {
+      identity: this.#options.identity,
+      pins: choice?.pins,
+      service: this.#discovery.isEnabled ? this.#discovery.service : undefined,
+      abortSignal: this.#over.signal,
+    });
   }
 
   /** The first that answers with a key that is meant; else the first that answers at all. */
-  async #tls(
-    dialed: readonly DialedAddress[],
-    name: CheckedName,
-  ): Promise<{ address: Address; handshake: Extract<Handshake, { kind: 'secure' }> } | undefined> {
+  async #tls(opened: readonly Opened[], name: CheckedName): Promise<Answered | undefined> {
     const judged = await this.#options.runner.take('tls', LIMIT_MS.tls, async () => {
       const answers = [];
-      for (const { address, dial: end } of dialed) {
-        if (end.kind !== 'open') continue;
-        const handshake = await this.#handshake(address, { end, pins: name.choice?.pins });
-        answers.push({ address, handshake });
+      for (const way of opened) {
+        const handshake = await this.#handshake(way, name);
+        answers.push({ ...way, handshake });
         if (isMeant(handshake, name)) break;
       }
       const answer =
@@ -192,14 +206,12 @@ export class WayToHost implements Disposable {
       return { answer, finding: judgeTls(answer) };
     });
     if (judged?.answer.handshake.kind !== 'secure') return undefined;
-    return { address: judged.answer.address, handshake: judged.answer.handshake };
+    const { address, isDialedBack, handshake } = judged.answer;
+    return { address, isDialedBack, handshake };
   }
 
-  async #identity(
-    answered: { address: Address; handshake: Extract<Handshake, { kind: 'secure' }> },
-    name: CheckedName,
-  ): Promise<ReachedHost | undefined> {
-    const { address, handshake } = answered;
+  async #identity(answered: Answered, name: CheckedName): Promise<ReachedHost | undefined> {
+    const { address, isDialedBack, handshake } = answered;
     const { fingerprint, language } = handshake;
     const { runner, home, identity } = this.#options;
     const known = listKnownHosts(hostsDirectory(home));
@@ -216,6 +228,7 @@ export class WayToHost implements Disposable {
       fingerprint,
       identity,
       choice: name.choice,
+      isDialedBack,
       speaksRuns: language === ALPN_RUN,
       platform: facts?.os,
       loadPercent: facts?.loadPercent,
@@ -223,23 +236,21 @@ export class WayToHost implements Disposable {
   }
 
   async #handshake(
-    address: Address,
-    {
-      end,
-      pins,
-    }: {
-      readonly end: Extract<Dial, { kind: 'open' }>;
-      readonly pins: readonly Fingerprint[] | undefined;
-    },
+    { address, stream, isDialedBack }: Opened,
+    name: CheckedName,
   ): Promise<Handshake> {
     const { identity } = this.#options;
     return shakeHands({
       address,
       identity,
-      stream: end.stream,
-      pins,
+      stream,
+      pins: name.choice?.pins,
       timeoutMs: HANDSHAKE_MS,
       dialAgain: async () => {
+        if (isDialedBack) {
+          const back = await this.#wayBack(Promise.resolve(new Map()), [address], name);
+          return back?.kind === 'open' ? back.stream : undefined;
+        }
         const again = await dial(address, {
           timeoutMs: HANDSHAKE_MS,
           abortSignal: this.#over.signal,
@@ -294,6 +305,27 @@ export class WayToHost implements Disposable {
   get #discovery(): typeof DEFAULT_DISCOVERY {
     return this.#options.config?.discovery ?? DEFAULT_DISCOVERY;
   }
+}
+
+/** A connection that stands, whoever has made it. */
+interface Opened {
+  readonly address: Address;
+  readonly stream: Duplex;
+  readonly isDialedBack: boolean;
+}
+
+interface Answered extends Omit<Opened, 'stream'> {
+  readonly handshake: Extract<Handshake, { kind: 'secure' }>;
+}
+
+function openedOf(dialed: readonly DialedAddress[], wayBack: WayBack | undefined): Opened[] {
+  if (wayBack?.kind === 'open') {
+    const { address, stream } = wayBack;
+    return [{ address, stream, isDialedBack: true }];
+  }
+  return dialed.flatMap(({ address, dial: end }) =>
+    end.kind === 'open' ? [{ address, stream: end.stream, isDialedBack: false }] : [],
+  );
 }
 
 function isMeant(handshake: Handshake, { choice }: CheckedName): boolean {

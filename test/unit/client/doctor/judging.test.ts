@@ -1,5 +1,6 @@
 /** What each step makes of what it was told. */
 import assert from 'node:assert/strict';
+import { Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { judgeDisk } from '../../../../src/client/doctor/disk-step.js';
 import { judgeInterface } from '../../../../src/client/doctor/interface-step.js';
@@ -8,6 +9,7 @@ import { judgeClock } from '../../../../src/client/doctor/clock-step.js';
 import { isVpn } from '../../../../src/client/doctor/route.js';
 import { judgeTcp } from '../../../../src/client/doctor/tcp-step.js';
 import type { DialedAddress } from '../../../../src/client/doctor/tcp-step.js';
+import type { WayBack } from '../../../../src/client/doctor/way-back.js';
 import type { Finding } from '../../../../src/client/doctor/verdict.js';
 import type { LanInterface } from '../../../../src/discovery/lan-interfaces.js';
 
@@ -28,6 +30,10 @@ function tried(errorCode: string, more: Partial<DialedAddress> = {}): DialedAddr
   };
 }
 
+function judge(dialed: DialedAddress, wayBack?: WayBack): Finding {
+  return judgeTcp({ dialed: [dialed], wayBack, platform: undefined, hearsOthers: false });
+}
+
 describe('what a dial that came to nothing means', () => {
   const far = { isNearby: false } as const;
   const beyond = { ...far, address: { host: '203.0.113.9', port: 33_221 } } as const;
@@ -41,6 +47,7 @@ describe('what a dial that came to nothing means', () => {
     ['firewall', tried('ETIMEDOUT', { neighbour: 'present' })],
     ['firewall', tried('EHOSTUNREACH', { neighbour: 'present' })],
     ['firewall', tried('ETIMEDOUT', { isHeard: true })],
+    ['firewall', tried('ECONNREFUSED', { isHeard: true })],
     ['firewall-or-asleep', tried('ETIMEDOUT')],
     ['wrong-subnet', tried('ETIMEDOUT', far)],
     ['wrong-subnet', tried('EHOSTUNREACH', far)],
@@ -51,8 +58,7 @@ describe('what a dial that came to nothing means', () => {
     const { dial, address, ...rest } = dialed;
     const errorCode = dial.kind === 'closed' ? dial.errorCode : '';
     test(`${code}: ${address.host} ${errorCode} ${JSON.stringify(rest)}`, () => {
-      const facts = { dialed: [dialed], platform: undefined, hearsOthers: false };
-      assert.equal(codeOf(judgeTcp(facts)), `failed ${code}`);
+      assert.equal(codeOf(judge(dialed)), `failed ${code}`);
     });
   }
 
@@ -63,7 +69,7 @@ describe('what a dial that came to nothing means', () => {
       ['win32', /New-NetFirewallRule/],
     ] as const) {
       const dialed = [tried('ETIMEDOUT', { isHeard: true })];
-      const finding = judgeTcp({ dialed, platform, hearsOthers: false });
+      const finding = judgeTcp({ dialed, platform, hearsOthers: false, wayBack: undefined });
       assert.ok(finding.verdict === 'failed');
       assert.match(finding.cure.join('\n'), line);
       assert.equal(
@@ -71,6 +77,38 @@ describe('what a dial that came to nothing means', () => {
         1,
       );
     }
+  });
+});
+
+describe('what it means for a host that was asked to dial back', () => {
+  const cases: readonly (readonly [string, DialedAddress])[] = [
+    ['firewall', tried('ETIMEDOUT')],
+    ['firewall', tried('ETIMEDOUT', { isNearby: false })],
+    ['firewall', tried('ETIMEDOUT', { vpn: 'tun0' })],
+    ['firewall', tried('ECONNREFUSED')],
+    ['firewall-here', tried('EPERM')],
+  ];
+  for (const [code, dialed] of cases)
+    test(`and does: ${code} ${JSON.stringify(dialed)}`, () => {
+      const stream = new Socket();
+      const finding = judge(dialed, { kind: 'open', address: dialed.address, stream });
+      assert.equal(codeOf(finding), `warning ${code}`);
+      assert.ok(finding.verdict === 'warning');
+      assert.match(finding.detail, /, but the host dials back when asked to \(UDP\)$/);
+    });
+
+  test('and does not: why, and how it could, unless it is not there', () => {
+    const wayBack: WayBack = { kind: 'closed', reason: 'nobody \u001b', hint: 'open it' };
+    const finding = judge(tried('ECONNREFUSED'), wayBack);
+    assert.ok(finding.verdict === 'failed');
+    assert.match(
+      finding.detail,
+      /^192\.168\.1\.42:33221 refuses the connection, and nobody \\x1b$/,
+    );
+    assert.equal(finding.cure.at(-1), 'or let it dial back: open it');
+    const asleep = judge(tried('ETIMEDOUT', { neighbour: 'absent' }), wayBack);
+    assert.ok(asleep.verdict === 'failed');
+    assert.doesNotMatch(asleep.cure.join(), /dial back/);
   });
 });
 
