@@ -16,6 +16,7 @@ import type { FlagValues } from './arguments.js';
 import { findHostToPair } from './find-host.js';
 import { askLine, readLineFromStdin } from './prompt.js';
 import { serviceOf } from './service-flag.js';
+import { dialedBackTeller } from './target.js';
 
 export interface PairingTarget {
   /** `ADDR[:PORT]` as it was given, or what discovery knows; best first. */
@@ -88,6 +89,7 @@ export function pairAt(target: PairingTarget, flags: FlagValues): Promise<Paired
     fingerprint,
     identityPrefix: found?.identityPrefix,
     callService,
+    onDialedBack: dialedBackTeller(flags),
     label: flags.text('label') ?? defaultLabel(),
     askCode: (host) => codeFor(found?.name ?? host.address, code),
   });

@@ -23,9 +23,16 @@ export function targetOf(flags: FlagValues): CommandTarget {
           `rmtx: host chosen by: ${printable(rule)}, found at ${printable(address)}\n`,
         );
     },
-    onDialedBack: () => {
-      if (flags.has('verbose')) process.stderr.write(`rmtx: ${DIALED_BACK}\n`);
-    },
+    onDialedBack: dialedBackTeller(flags),
+  };
+}
+
+/** Says with `-v` that the host dialled back: once, however many connections a command makes. */
+export function dialedBackTeller(flags: FlagValues): () => void {
+  let isToSay = flags.has('verbose');
+  return () => {
+    if (isToSay) process.stderr.write(`rmtx: ${DIALED_BACK}\n`);
+    isToSay = false;
   };
 }
 

@@ -5,6 +5,7 @@
 import { RmtxError, systemErrorCode } from '../errors.js';
 import { AnchoredRoot } from '../util/safe-path.js';
 import { printable } from '../util/printable.js';
+import { DIALED_BACK } from './connect.js';
 import { choiceOptions } from './control.js';
 import type { HostTarget } from './control.js';
 import type { ForwardRequest, Forwards } from './forwards.js';
@@ -247,6 +248,7 @@ class AttachedRun implements Disposable {
       },
       onNotice: (code, text) => teller.hostSays(code, text),
       onOutage: (outage) => teller.outage(outage, this.#phase),
+      onDialedBack: () => teller.detail('dialed-back', DIALED_BACK),
     });
   }
 

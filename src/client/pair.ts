@@ -33,6 +33,7 @@ export interface PairRequest {
   readonly identityPrefix?: PeerId | undefined;
   /** Of the host that is asked to dial back where its port cannot be reached; undefined: nobody is. */
   readonly callService: string | undefined;
+  readonly onDialedBack?: (() => void) | undefined;
   readonly label: string;
   /** Called once the host has been reached; resolves with the code as typed. */
   readonly askCode: (host: { readonly address: string }) => Promise<string>;
@@ -73,14 +74,16 @@ export async function pairWithHost(request: PairRequest): Promise<PairedHost> {
     addresses: () => addressesOf(given),
     dial: (address, abortSignal) => dial(address, { abortSignal }),
   });
+  if (first.dialedBackTo !== undefined) request.onDialedBack?.();
   try {
     await askToPair(pairingChannel(first, identity), { label: request.label });
   } finally {
     first.socket.destroy();
   }
   const code = parsePairingCode(await request.askCode({ address: first.address }));
-  const isCalledAtOnce = first.dialedBackTo !== undefined;
-  const second = await dial(parseAddress(first.address), { isCalledAtOnce });
+  const second = await dial(parseAddress(first.address), {
+    isCalledAtOnce: first.dialedBackTo !== undefined,
+  });
   try {
     if (second.peerFingerprint !== first.peerFingerprint)
       throw new RmtxError(

@@ -30,6 +30,7 @@ export interface PullOptions {
   /** Undefined: the run of this project that goes on, or else the workspace kept for the next. */
   readonly runId: string | undefined;
   readonly paths: readonly WorkspacePath[];
+  readonly onDialedBack?: (() => void) | undefined;
   readonly warn: (line: string) => void;
 }
 
@@ -61,6 +62,7 @@ export async function pullFiles(options: PullOptions): Promise<PullReport> {
       { ...options, named: options.host },
       options.runId === undefined ? undefined : ticket?.details,
     ),
+    onDialedBack: options.onDialedBack,
     onNotice: (_code, message) => warn(`the host says: ${message}`),
   });
   try {

@@ -3,7 +3,7 @@ import { isRmtxError } from '../errors.js';
 import type { RmtxError } from '../errors.js';
 import { choiceOptions } from './control.js';
 import type { HostTarget } from './control.js';
-import { isConnectionLoss } from './connect.js';
+import { DIALED_BACK, isConnectionLoss } from './connect.js';
 import { chooseHostOfRun } from './host-choice.js';
 import { HostLink, RECONNECT_LIMIT_MS } from './host-link.js';
 import type { RunSinks } from './run-events.js';
@@ -32,6 +32,7 @@ export async function watchRun(options: WatchOptions, sinks: RunSinks): Promise<
     choose: () => chooseHostOfRun({ ...choiceOptions(target), warn: undefined }, ticket?.details),
     onNotice: (code, text) => teller.hostSays(code, text),
     onOutage: (outage) => teller.outage(outage, 'running'),
+    onDialedBack: () => teller.detail('dialed-back', DIALED_BACK),
   });
   const streams = new RunStreams({ sinks, offsets: { stdout: sinceByte, stderr: sinceByte } });
   for (;;) {

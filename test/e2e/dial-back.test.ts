@@ -28,6 +28,11 @@ const WAITED = /^waited for the port$/m;
 const LOADED = /^loaded the call$/m;
 const skip = noLan() || noFirewall();
 
+function assertSaidOnce({ stderr }: Result): void {
+  const count = stderr.split('\n').filter((line) => DIALED_BACK.test(line)).length;
+  assert.equal(count, 1, stderr);
+}
+
 function watchedExec({ rig, laptop, project }: LanScene): () => Promise<Result> {
   const preload = path.join(rig.newDirectory('preload'), 'watch.cjs');
   writeFileSync(preload, WATCH);
@@ -89,6 +94,29 @@ describe('a host that lets no connection in', { skip, concurrency: 4 }, () => {
     assert.ok(asked() > 0);
   });
 
+  test('dials back for every command, and each says so once', async () => {
+    await using scene = await lanScene();
+    const { machine, laptop, project, box } = scene;
+    machine.refuseTcp();
+    const say = (...args: readonly string[]): Promise<Result> =>
+      rmtxOn(laptop, project.client, { args, cwd: project.root });
+    const detached = await say('exec', '-d', '-v', 'sh', '-c', 'echo made > made');
+    assert.equal(detached.code, 0, detached.stderr);
+    for (const args of [
+      ['logs', '-v', '-f', 'last'],
+      ['pull', '-v', '--run', 'last', 'made'],
+      ['attach', '-v', 'last'],
+      ['cancel', '-v', 'last'],
+      ['pair', '-v', '--host', '10.77.0.2', '--code', await box.pairCode()],
+    ]) {
+      const said = await say(...args);
+      assert.equal(said.code, 0, said.stderr);
+      assertSaidOnce(said);
+    }
+    const quiet = await say('logs', 'last');
+    assert.deepEqual([quiet.code, quiet.stderr], [0, '']);
+  });
+
   test('dials back with IPv6 alone, to a link-local address', async () => {
     await using scene = await lanScene({ hasIpv4: false });
     const exec = watchedExec(scene);
@@ -110,8 +138,9 @@ describe('a host that lets no connection in', { skip, concurrency: 4 }, () => {
     machine.refuseTcp();
     const client = rig.client();
     const code = await box.pairCode();
-    const made = await rmtxOn(laptop, client, { args: ['init', '--code', code] });
+    const made = await rmtxOn(laptop, client, { args: ['init', '-v', '--code', code] });
     assert.match(made.text, /^initialized\t\S+\t10\.77\.0\.2:33221\t/, made.stderr);
+    assertSaidOnce(made);
     const ran = await rmtxOn(laptop, client, { args: ['exec', 'ls', '-A'], cwd: made.cwd });
     assert.deepEqual([ran.code, ran.text], [0, '.rmtx.json\n'], ran.stderr);
 

@@ -22,7 +22,8 @@ export async function run(invocation: Invocation): Promise<number> {
     const report = await attachRun(
       {
         target,
-        runId: await findRun(target, operands[0] ?? ''),
+        // How the host is reached is said of the connection to the run.
+        runId: await findRun({ ...target, onDialedBack: undefined }, operands[0] ?? ''),
         hasSyncBack: !flags.has('no-sync-back'),
         forwards,
       },

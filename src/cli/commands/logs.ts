@@ -18,7 +18,8 @@ export async function run(invocation: Invocation): Promise<number> {
   await watchRun(
     {
       target,
-      runId: await findRun(target, operands[0] ?? ''),
+      // How the host is reached is said of the connection to the run.
+      runId: await findRun({ ...target, onDialedBack: undefined }, operands[0] ?? ''),
       sinceByte,
       isFollowed: flags.has('follow'),
     },
