@@ -82,8 +82,9 @@ export async function dialHost(options: {
       });
     },
   }).catch((error: unknown) => {
-    throw wanted === undefined || abortSignal?.aborted === true
-      ? error
+    if (abortSignal?.aborted === true) throw error;
+    throw wanted === undefined
+      ? withHint(error, choice.hintOfNames?.())
       : notFound(error, remembered);
   });
   endWith(dialed, abortSignal);
@@ -98,6 +99,17 @@ function endWith({ socket }: DialedHost, abortSignal: AbortSignal | undefined): 
   abortSignal.addEventListener('abort', end);
   socket.once('close', () => abortSignal.removeEventListener('abort', end));
   if (abortSignal.aborted) end();
+}
+
+/** Where nobody is: whoever answers, and is another, was found by that name. */
+function withHint(error: unknown, another: string | undefined): unknown {
+  if (another === undefined || !isRmtxError(error)) return error;
+  const { code, message, hint, cause } = error;
+  if (code !== 'ERR_RMTX_HOST_UNREACHABLE') return error;
+  return new RmtxError(code, message, {
+    hint: hint === undefined ? another : `${hint}; ${another}`,
+    cause,
+  });
 }
 
 /** Why the first address would not do, that the others would not either, and what to do about it. */

@@ -20,6 +20,7 @@ import type { BegunDial } from './begun-dial.js';
 import type { WantedHosts } from './discovered-addresses.js';
 import { hostsDirectory } from './home.js';
 import type { ClientHome } from './home.js';
+import { nameHint } from './name-hint.js';
 
 export interface HostChoice {
   /** What to dial, best first. */
@@ -30,6 +31,8 @@ export interface HostChoice {
   readonly rule: string;
   /** Undefined: nobody is to look around, because the address is final or it is switched off. */
   readonly lookAround: LookAround | undefined;
+  /** For whoever finds nobody there: of which paired hosts' names what was named may be a slip. */
+  readonly hintOfNames?: () => string | undefined;
   /** To the first address, where it was dialled already. */
   readonly begun?: BegunDial | undefined;
   /** The service of a host that is asked to dial back where its port cannot be reached; undefined: switched off. */
@@ -105,7 +108,14 @@ function choose(options: ChooseHostOptions, known: readonly KnownHost[]): BareCh
     const address = parseAddress(explicit);
     const there = findKnownHostAt(known, formatAddress(address))?.fingerprint;
     const pins = pinsFor(configPin ?? there, known);
-    return { addresses: [address], pins, rule, lookAround: undefined };
+    const hintOfNames = (): string | undefined =>
+      there === undefined
+        ? nameHint(
+            address.host,
+            known.map(({ name }) => name),
+          )
+        : undefined;
+    return { addresses: [address], pins, rule, lookAround: undefined, hintOfNames };
   }
   if (config?.host === undefined) return byPin(known, { pin: configPin, lookFor });
   const rule = `host in ${config.configFile}`;

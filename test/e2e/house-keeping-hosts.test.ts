@@ -58,6 +58,26 @@ describe('ping and hosts', () => {
     assert.match(unpaired.stderr, /not paired[^]*hint: .*rmtx pair/);
   });
 
+  test('a name that is no paired host’s, and leads nowhere, is compared with theirs', async () => {
+    await using rig = new Rig();
+    const client = rig.client();
+    for (const name of ['localhost2', 'lokalhost', 'attic']) {
+      const host = await rig.host({ args: ['--name', name] });
+      const code = await host.pairCode();
+      const paired = await client.rmtx(['pair', '--host', host.address, '--code', code]);
+      assert.equal(paired.code, 0, paired.stderr);
+    }
+    const near = await client.rmtx(['ping', '--host', 'localhost:1']);
+    assert.equal(near.code, 1);
+    assert.match(
+      near.stderr,
+      /cannot reach the host at localhost:1 \(ECONNREFUSED\)\nrmtx: hint: .*; no paired host is called localhost; did you mean localhost2 or lokalhost\? \(rmtx hosts list shows them\)\n$/,
+    );
+    const address = await client.rmtx(['ping', '--host', '127.0.0.1:1']);
+    assert.match(address.stderr, /hint: /);
+    assert.doesNotMatch(address.stderr, /called/);
+  });
+
   test('hosts lists whom this client is paired with, and forgets', async () => {
     await using rig = new Rig();
     const [first, second] = [await rig.host(), await rig.host()];

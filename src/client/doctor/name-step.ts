@@ -78,7 +78,8 @@ export async function checkName(options: NameOptions): Promise<CheckedName> {
     choice,
     known: host,
     addresses: addresses.map(({ named }) => named),
-    finding: troubleWithNames(addresses) ?? ok(nameOf(choice, host, options.now)),
+    finding:
+      troubleWithNames(addresses, choice.hintOfNames?.()) ?? ok(nameOf(choice, host, options.now)),
   };
 }
 
@@ -103,7 +104,7 @@ function resolve(
 }
 
 /** Undefined where every name leads somewhere. One that does not is no failure while another does. */
-function troubleWithNames(addresses: readonly Resolved[]): Finding | undefined {
+function troubleWithNames(addresses: readonly Resolved[], hint?: string): Finding | undefined {
   const bad = addresses.flatMap(({ named, lookup }) =>
     'errorCode' in lookup ? [{ host: named.written.host, errorCode: lookup.errorCode }] : [],
   );
@@ -115,7 +116,10 @@ function troubleWithNames(addresses: readonly Resolved[]): Finding | undefined {
     return verdict(`the name ${name} is unknown`, {
       code: 'name-unknown',
       cause: 'it has a typing error, or is a name of another network',
-      cure: ["use the host's IP address: rmtx doctor --host ADDR"],
+      cure: [
+        ...(hint === undefined ? [] : [hint]),
+        "use the host's IP address: rmtx doctor --host ADDR",
+      ],
     });
   return verdict(`the name ${name} could not be looked up (${first.errorCode})`, {
     code: 'no-name-service',
