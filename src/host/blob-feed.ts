@@ -3,8 +3,11 @@ import type { Deferred } from '../util/deferred.js';
 import type { Workspace } from './workspace.js';
 import type { BlobsResult } from './workspace-session.js';
 
-/** To wake the worker costs as much as to copy 100 KiB, so it gets no less while more is coming. */
-const HALF_BYTES = 512 * 1024;
+/**
+ * To wake the worker costs as much as to copy 100 KiB, so it gets no less while more is coming. Half as much costs
+ * the host 7 % more of its time in an upload of 1 GiB (measured), twice as much changes nothing.
+ */
+const HALF_BYTES = 1024 * 1024;
 
 interface Half {
   memory: Uint8Array<ArrayBuffer>;

@@ -7,7 +7,7 @@ import { createDeferred } from '../../../src/util/deferred.js';
 
 const MEBIBYTE = 1024 * 1024;
 /** Of the memory that goes to the worker and comes back. */
-const HALF = MEBIBYTE / 2;
+const HALF = MEBIBYTE;
 
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
