@@ -5,9 +5,8 @@ import { BlobFeed } from '../../../src/host/blob-feed.js';
 import type { TakenBlobs } from '../../../src/host/workspace-worker-messages.js';
 import { createDeferred } from '../../../src/util/deferred.js';
 
+/** Also what one half takes of the memory that goes to the worker and comes back. */
 const MEBIBYTE = 1024 * 1024;
-/** Of the memory that goes to the worker and comes back. */
-const HALF = MEBIBYTE;
 
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
@@ -54,7 +53,7 @@ test('what is left when nothing more comes goes by itself', async () => {
 });
 
 test('so does what is left of pieces that had to wait for the worker', async () => {
-  for (const sizes of [[2 * MEBIBYTE], [HALF, 1], [HALF - 1, 2], [10, MEBIBYTE, 10]])
+  for (const sizes of [[2 * MEBIBYTE], [MEBIBYTE, 1], [MEBIBYTE - 1, 2], [10, MEBIBYTE, 10]])
     for (const pausesBetween of [0, 1, 2, 3]) {
       const worker = new Worker();
       const data = randomBytes(sizes.reduce((sum, size) => sum + size));
