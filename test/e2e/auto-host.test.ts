@@ -14,14 +14,10 @@ interface Scene {
 
 /** A client of two hosts, `one` and `two`. */
 async function twoHosts(rig: Rig, config: object = {}): Promise<Scene> {
-  const [first, second] = await Promise.all(
-    ['one', 'two'].map((name) => rig.host({ args: ['--name', name] })),
-  );
+  const [first, second] = await Promise.all(['one', 'two'].map((name) => rig.host({ name })));
   assert.ok(first && second);
-  const client = await rig.pairedClient(first);
-  const code = await second.pairCode();
-  const paired = await client.rmtx(['pair', '--host', second.address, '--code', code]);
-  assert.equal(paired.code, 0, paired.stderr);
+  const client = rig.pairedClient(first);
+  client.befriend(second);
   const project = client.project(
     { 'a.txt': 'a' },
     { host: first, config: { host: undefined, ...config } },
@@ -125,8 +121,9 @@ describe('exec --host auto', () => {
 
   test('no host is called auto', async () => {
     await using rig = new Rig();
-    const host = await rig.host({ args: ['--name', 'Auto'] });
-    const client = await rig.pairedClient(host);
+    const host = await rig.host({ name: 'Auto' });
+    const client = rig.client();
+    await client.pair(host);
     const { text } = await client.rmtx(['ping']);
     assert.match(text, /^online\tAuto\t/);
     const { text: list } = await client.rmtx(['hosts', '--json']);

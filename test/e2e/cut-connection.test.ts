@@ -12,7 +12,7 @@ const CUTS = process.env['RMTX_LONG_TESTS'] === '1' ? 300 : 25;
 test(`a connection cut at any byte is made again, and the run ends as if nothing had been (${CUTS} cuts)`, async () => {
   await using rig = new Rig();
   const host = await rig.host();
-  const client = await rig.pairedClient(host);
+  const client = rig.pairedClient(host);
   const files = Object.fromEntries(
     Array.from({ length: 30 }, (_, index) => [`src/f${index}`, `content ${index}\n`.repeat(200)]),
   );

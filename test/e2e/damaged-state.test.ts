@@ -40,7 +40,7 @@ async function twoProjects(rig: Rig): Promise<{
   other: RigProject;
 }> {
   const host = await rig.host();
-  const client = await rig.pairedClient(host);
+  const client = rig.pairedClient(host);
   const config = (name: string): object => ({ context: { name } });
   const hurt = client.project({ file: 'content' }, { host, config: config('hurt') });
   const other = client.project({ file: 'content' }, { host, config: config('other') });
@@ -86,9 +86,9 @@ describe('a damaged file of the host', () => {
     await using rig = new Rig();
     for (const [how, damage] of damages) {
       const host = await rig.host();
-      const hurt = await rig.pairedClient(host);
+      const hurt = rig.pairedClient(host);
       const record = fileIn(path.join(host.stateDirectory, 'clients'), /\.json$/);
-      const other = await rig.pairedClient(host);
+      const other = rig.pairedClient(host);
       damage(record);
       const refused = await hurt.rmtx(['ping', '--host', host.address]);
       assert.equal(refused.code, 1, how);
@@ -127,7 +127,7 @@ describe('a damaged file of the host', () => {
   test('its certificate: it says which file to remove, and makes it anew over the same key', async () => {
     await using rig = new Rig();
     const host = await rig.host();
-    const client = await rig.pairedClient(host);
+    const client = rig.pairedClient(host);
     const { stateDirectory } = host;
     const certificate = path.join(stateDirectory, 'identity', 'cert.pem');
     let current = host;
@@ -219,7 +219,7 @@ describe('a damaged file of the client', () => {
     await using rig = new Rig();
     const host = await rig.host();
     for (const [how, damage] of damages) {
-      const client = await rig.pairedClient(host);
+      const client = rig.pairedClient(host);
       const project = client.project({}, { host });
       const key = path.join(client.home, '.rmtx', 'identity', 'key.pem');
       damage(key);

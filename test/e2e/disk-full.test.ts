@@ -49,7 +49,7 @@ const FILES = { file: 'content', 'old.txt': 'old' };
 describe('a full disk of the host', { skip }, () => {
   async function onSmallHost(rig: Rig, disk: SmallDisk): Promise<RigProject> {
     const host = await rig.host({ stateDirectory: path.join(disk.directory, 'state') });
-    return (await rig.pairedClient(host)).project(FILES, { host });
+    return rig.pairedClient(host).project(FILES, { host });
   }
   const ON_HOST = /^rmtx: error: on the host: no space left on the device of /m;
 
@@ -147,7 +147,7 @@ describe('a full disk of the client', { skip }, () => {
     await using rig = new Rig();
     using disk = new SmallDisk(rig.newDirectory('disk'), 8);
     const host = await rig.host();
-    const client = await rig.pairedClient(host);
+    const client = rig.pairedClient(host);
     const project = client.project(FILES, { host, root: path.join(disk.directory, 'project') });
     for (const script of [
       'echo more > old.txt; head -c 20000000 /dev/urandom > results',

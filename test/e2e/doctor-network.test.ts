@@ -38,9 +38,7 @@ class Room implements AsyncDisposable {
       const args = ['--listen', ':33221'];
       const host = await rig.host({ wrap: box.wrap, service: 'rmtx', args });
       const client = rig.client();
-      const pair = ['pair', '--host', BOX, '--code', await host.pairCode()];
-      const paired = await client.start(pair, { wrap: laptop.wrap }).ended;
-      assert.equal(paired.code, 0, paired.stderr);
+      client.befriend(host, `${BOX}:33221`);
       const project = client.project({ '.rmtx.json': '{ "version": 1 }' }, { host });
       return new Room({ rig, lan, box, laptop, host, project });
     } catch (error) {
@@ -91,8 +89,8 @@ describe('doctor on a network', { skip: noLan(), concurrency: 2 }, () => {
     room.box.ip('link', 'set', 'eth0', 'down');
     room.laptop.ip('neigh', 'flush', 'all');
     const other = room.lan.machine({ ipv4: '10.77.0.3', hasIpv6: false });
-    const args = ['--listen', ':33221', '--name', 'attic'];
-    await room.rig.host({ wrap: other.wrap, service: 'rmtx', args });
+    const args = ['--listen', ':33221'];
+    await room.rig.host({ name: 'attic', wrap: other.wrap, service: 'rmtx', args });
     const diagnosis = await room.diagnose();
     assert.equal(verdictOf(diagnosis), 'tcp: asleep-or-off');
     assert.match(stepOf(diagnosis, 'udp').detail ?? '', /others are: attic$/);

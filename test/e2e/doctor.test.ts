@@ -53,7 +53,7 @@ describe('doctor, where all is well', () => {
     await using rig = new Rig();
     const service = `doctor-${process.pid}`;
     const host = await rig.host({ service });
-    const client = await rig.pairedClient(host);
+    const client = rig.pairedClient(host);
     const project = client.project(
       { 'file.txt': 'mine' },
       { host, config: { discovery: { service } } },
@@ -191,9 +191,8 @@ describe('doctor names the right cause', { concurrency: 2 }, () => {
     const unknown = await diagnose(project, ['--host', 'no-such-host.invalid']);
     assert.match(verdictOf(unknown), /^name: (?:name-unknown|no-name-service)$/);
     assert.equal(verdictOf(await diagnose(project, ['--host', 'a b'])), 'name: address-invalid');
-    const second = await rig.host({ args: ['--name', 'attic'] });
-    const code = await second.pairCode();
-    await project.client.rmtx(['pair', '--host', second.address, '--code', code]);
+    const second = await rig.host({ name: 'attic' });
+    project.client.befriend(second);
     rmSync(project.path('.rmtx.json'));
     const several = await diagnose(project);
     assert.equal(verdictOf(several), 'name: several-hosts');
@@ -250,7 +249,7 @@ describe('doctor names the right cause', { concurrency: 2 }, () => {
     await using rig = new Rig();
     using disk = new SmallDisk(rig.newDirectory('disk'), 8);
     const host = await rig.host({ stateDirectory: path.join(disk.directory, 'state') });
-    const client = await rig.pairedClient(host);
+    const client = rig.pairedClient(host);
     const project = client.project({}, { host, config: QUIET });
     disk.fill();
     const diagnosis = await diagnose(project);

@@ -37,7 +37,7 @@ let client: RigClient;
 before(async () => {
   const poison = Object.entries(POISON).map(([name, value]) => `${name}=${value}`);
   host = await rig.host({ wrap: ['/usr/bin/env', ...poison] });
-  client = await rig.pairedClient(host);
+  client = rig.pairedClient(host);
 });
 after(() => rig[Symbol.asyncDispose]());
 

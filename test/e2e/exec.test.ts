@@ -38,7 +38,7 @@ describe('exec', () => {
   test('neither sends nor lets the host write where this machine keeps its key', async () => {
     await using rig = new Rig();
     const host = await rig.host();
-    const client = await rig.pairedClient(host);
+    const client = rig.pairedClient(host);
     const project = client.project({ 'a.txt': 'a' }, { host });
     const state = project.path('tools/state');
     mkdirSync(project.path('tools'));

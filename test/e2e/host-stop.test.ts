@@ -39,7 +39,7 @@ describe('a host that is asked to stop', () => {
     test(`${signal} ends an idle one with 0, and nothing of it is left but its state`, async () => {
       await using rig = new Rig();
       const host = await rig.host();
-      const client = await rig.pairedClient(host);
+      const client = rig.pairedClient(host);
       assert.equal((await client.rmtx(['ping'])).code, 0);
       host.running.child.kill(signal);
       const ended = await host.running.ended;
@@ -189,7 +189,7 @@ test('a state directory with a path too long for a socket works like any other',
   const stateDirectory = path.join(rig.newDirectory('host'), 'long'.repeat(25), 'state');
   mkdirSync(stateDirectory, { recursive: true });
   const host = await rig.host({ stateDirectory });
-  const client = await rig.pairedClient(host);
+  const client = rig.pairedClient(host);
   const project = client.project({}, { host });
   assert.equal((await project.exec(['true'])).code, 0);
   assert.match((await host.admin('status')).text, /^running +yes/m);

@@ -27,7 +27,7 @@ describe('contexts', () => {
   test('are listed in columns and in JSON, deleted by id and by place', async () => {
     await using rig = new Rig();
     const host = await rig.host();
-    const client = await rig.pairedClient(host);
+    const client = rig.pairedClient(host);
     const list = (...flags: string[]): Promise<Result> =>
       client.rmtx(['context', 'list', '--host', host.address, ...flags]);
     assert.equal((await list()).text, 'ID  NAME  UPDATED  ACTIVE  SIZE  WORKSPACE\n');
@@ -94,7 +94,7 @@ describe('contexts', () => {
     await ran(project);
     const [context] = await contexts(client, host);
     assert.ok(context);
-    const other = await rig.pairedClient(host);
+    const other = rig.pairedClient(host);
     assert.deepEqual(await contexts(other, host), []);
     const stolen = await other.rmtx(['context', 'delete', context.id, '--host', host.address]);
     assert.equal(stolen.code, 1);
@@ -106,7 +106,7 @@ describe('contexts', () => {
   test('are pruned by age, or all of them; one in use is refused and stays', async () => {
     await using rig = new Rig();
     const host = await rig.host();
-    const client = await rig.pairedClient(host);
+    const client = rig.pairedClient(host);
     const idle = client.project({}, { host, config: { context: { name: 'idle' } } });
     const busy = client.project({}, { host, config: { context: { name: 'busy' } } });
     await ran(idle);

@@ -42,7 +42,7 @@ describe('ping and hosts', () => {
   test('ping finds the host by --host, RMTX_HOST, its name, and alone', async () => {
     await using rig = new Rig();
     const host = await rig.host();
-    const client = await rig.pairedClient(host);
+    const client = rig.pairedClient(host);
     for (const [flags, env] of [
       [[], {}],
       [['--host', 'box'], {}],
@@ -81,9 +81,8 @@ describe('ping and hosts', () => {
   test('hosts lists whom this client is paired with, and forgets', async () => {
     await using rig = new Rig();
     const [first, second] = [await rig.host(), await rig.host()];
-    const client = await rig.pairedClient(first);
-    const code = await second.pairCode();
-    assert.equal((await client.rmtx(['pair', '--host', second.address, '--code', code])).code, 0);
+    const client = rig.pairedClient(first);
+    await client.pair(second);
     const { hosts } = json(await client.rmtx(['hosts', '--json'])) as {
       hosts: { name: string; fingerprint: string; address: string; paired_at: string }[];
     };
@@ -126,17 +125,9 @@ test('hosts says who is up and why not, and waits for nobody longer than it was 
   await using rig = new Rig();
   const client = rig.client();
   const names = ['up', 'off', 'silent', 'moved', 'revoked'] as const;
-  const started = await Promise.all(
-    names.map(async (name) => {
-      const host = await rig.host({ args: ['--name', name] });
-      return { host, code: await host.pairCode() };
-    }),
-  );
-  for (const { host, code } of started) {
-    const paired = await client.rmtx(['pair', '--host', host.address, '--code', code]);
-    assert.equal(paired.code, 0, paired.stderr);
-  }
-  const [up, off, silent, moved, revoked] = started.map(({ host }) => host);
+  const started = await Promise.all(names.map((name) => rig.host({ name })));
+  for (const host of started) client.befriend(host);
+  const [up, off, silent, moved, revoked] = started;
   assert.ok(up && off && silent && moved && revoked);
   await Promise.all([off.stop(), silent.stop(), moved.stop()]);
   const [{ id } = { id: '' }] = json(await revoked.admin('clients', 'list', '--json'))[
@@ -149,7 +140,7 @@ test('hosts says who is up and why not, and waits for nobody longer than it was 
     net.createServer((socket) => sockets.push(socket)),
     silent.port,
   );
-  await rig.host({ args: ['--name', 'stranger', '--listen', moved.address] });
+  await rig.host({ name: 'stranger', args: ['--listen', moved.address] });
   const project = client.project({}, { host: up });
   const run = await project.exec(['sleep', '600'], { flags: ['--detach'] });
   assert.equal(run.code, 0, run.stderr);
@@ -201,8 +192,9 @@ async function listening(server: net.Server, port: number): Promise<AsyncDisposa
 
 test('the name of a host moves no cursor', async () => {
   await using rig = new Rig();
-  const host = await rig.host({ args: ['--name', 'a\u001b[31mb\tc'] });
-  const client = await rig.pairedClient(host);
+  const host = await rig.host({ name: 'a\u001b[31mb\tc' });
+  const client = rig.client();
+  await client.pair(host);
   for (const args of [['ping'], ['hosts'], ['hosts', '--json']]) {
     const { code, text } = await client.rmtx(args);
     assert.equal(code, 0);

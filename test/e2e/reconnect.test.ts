@@ -21,7 +21,7 @@ interface Scene extends AsyncDisposable {
 /** A project whose host is reached through a proxy. */
 async function sceneIn(rig: Rig, files: Tree = {}): Promise<Scene> {
   const host = await rig.host();
-  const client = await rig.pairedClient(host);
+  const client = rig.pairedClient(host);
   const proxy = await CuttingProxy.to(host.port);
   const gate = await Gate.in(rig.directory);
   return {

@@ -77,7 +77,7 @@ describe('runs', () => {
     await using rig = new Rig();
     const project = await rig.project();
     const runId = await detach(project, 'echo secret; sleep 30');
-    const stranger = await rig.pairedClient(project.host);
+    const stranger = rig.pairedClient(project.host);
     const theirs = stranger.project({}, { host: project.host });
     assert.deepEqual(await runsOf(theirs, '--all'), []);
     for (const command of ['logs', 'attach', 'cancel']) {

@@ -37,7 +37,7 @@ describe('stats', () => {
     await using rig = new Rig();
     const wrap = fakeNvidia(rig, 'echo "NVIDIA H200, 7, 100, 143771, 31"');
     const host = await rig.host({ wrap });
-    const client = await rig.pairedClient(host);
+    const client = rig.pairedClient(host);
     const project = client.project({}, { host });
     const started = await project.exec(['sleep', '600'], { flags: ['--detach'] });
     assert.equal(started.code, 0, started.stderr);
@@ -87,7 +87,7 @@ describe('stats', () => {
   test('a driver that hangs holds up nothing, and the commands of others are theirs', async () => {
     await using rig = new Rig();
     const host = await rig.host({ wrap: fakeNvidia(rig, 'exec sleep 600') });
-    const [owner, other] = [await rig.pairedClient(host), await rig.pairedClient(host)];
+    const [owner, other] = [rig.pairedClient(host), rig.pairedClient(host)];
     const project = owner.project({}, { host });
     const started = await project.exec(['sleep', '601'], { flags: ['--detach'] });
     assert.equal(started.code, 0, started.stderr);
@@ -102,7 +102,7 @@ describe('stats', () => {
   test('--watch without a terminal prints a line each time, until nobody reads', async () => {
     await using rig = new Rig();
     const host = await rig.host();
-    const client = await rig.pairedClient(host);
+    const client = rig.pairedClient(host);
     const args = ['stats', '--watch', '--interval', '500ms'];
     const lines = client.start(args);
     await lines.says(/^name=box\t.*\nname=box\t.*\n/);
@@ -117,7 +117,7 @@ describe('stats', () => {
   test('--watch says that the connection is lost, and goes on when the host is back', async () => {
     await using rig = new Rig();
     const host = await rig.host();
-    const client = await rig.pairedClient(host);
+    const client = rig.pairedClient(host);
     const watching = client.start(['stats', '--watch', '--interval', '500ms', '--host', 'box']);
     await watching.says(/active_runs=/);
     await host.kill();

@@ -34,7 +34,7 @@ async function sceneWith(script: string, args: readonly string[] = []): Promise<
   programs.add('systemd-inhibit', script);
   const wrap = ['env', `PATH=${programs.path}`, 'HOST_SECRET=hunter2'];
   const host = await rig.host({ wrap, args });
-  const client = await rig.pairedClient(host);
+  const client = rig.pairedClient(host);
   const project = client.project({}, { host });
   return { rig, programs, host, project, [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose]() };
 }
@@ -202,7 +202,7 @@ describe('while a run is active', { concurrency: 5 }, () => {
   test('where there is no systemd-inhibit the host says so', async () => {
     await using rig = new Rig();
     const host = await rig.host({ wrap: ['env', `PATH=${rig.newDirectory('empty')}`] });
-    const project = (await rig.pairedClient(host)).project({}, { host });
+    const project = rig.pairedClient(host).project({}, { host });
     const run = await longRun({ rig, project } as Scene);
     assert.equal((await awakeIs(host, 'cannot')).reason, 'there is no systemd-inhibit here');
     run.end();

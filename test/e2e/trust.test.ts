@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { lstatSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import tls from 'node:tls';
@@ -22,12 +23,39 @@ function connectTls(host: RigHost, options: tls.ConnectionOptions): Promise<tls.
   });
 }
 
+/** Every file below a directory by its name, with its mode; times and the name of this machine are left out. */
+function filesBelow(directory: string): Record<string, unknown> {
+  const names = readdirSync(directory, { recursive: true, encoding: 'utf8' });
+  const entries = names.toSorted().map((name): [string, unknown] => {
+    const file = path.join(directory, name);
+    const { mode } = lstatSync(file);
+    if (!name.endsWith('.json')) return [name, mode];
+    const fields = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    return [name, { mode, ...fields, paired_at: '', label: '' }];
+  });
+  return Object.fromEntries(entries);
+}
+
+test('a pairing leaves on both sides what the other tests begin with', async () => {
+  await using rig = new Rig();
+  const host = await rig.host();
+  const client = rig.client();
+  const home = path.join(client.home, '.rmtx');
+  const trusted = path.join(host.stateDirectory, 'clients');
+  await client.pair(host);
+  const real = [filesBelow(home), filesBelow(trusted)];
+  rmSync(path.join(home, 'hosts'), { recursive: true });
+  for (const name of readdirSync(trusted)) rmSync(path.join(trusted, name));
+  client.befriend(host);
+  assert.deepEqual([filesBelow(home), filesBelow(trusted)], real);
+});
+
 describe('who gets in', () => {
   test('a client that is not paired gets 125 and the way to pair', async () => {
     await using rig = new Rig();
     const host = await rig.host();
     const other = await rig.host();
-    const stranger = await rig.pairedClient(other);
+    const stranger = rig.pairedClient(other);
     const { fingerprint } = JSON.parse((await host.admin('status', '--json')).text) as {
       fingerprint: string;
     };
@@ -44,7 +72,7 @@ describe('who gets in', () => {
   test('a host with another key is refused before anything is sent', async () => {
     await using rig = new Rig();
     const host = await rig.host();
-    const client = await rig.pairedClient(host);
+    const client = rig.pairedClient(host);
     const impostor = await rig.host();
     const project = client.project({}, { host });
     const result = await project.exec(['true'], { flags: ['--host', impostor.address] });
@@ -80,7 +108,7 @@ describe('who gets in', () => {
   test('revoking a client closes its run and keeps it out', async () => {
     await using rig = new Rig();
     const host = await rig.host();
-    const client = await rig.pairedClient(host);
+    const client = rig.pairedClient(host);
     const project = client.project({}, { host });
     const running = client.start(['exec', '--', 'sh', '-c', 'echo started; exec sleep 1000'], {
       cwd: project.root,
@@ -131,7 +159,7 @@ describe('who gets in', () => {
   test('silent sockets do not keep a paired client out', async () => {
     await using rig = new Rig();
     const host = await rig.host();
-    const client = await rig.pairedClient(host);
+    const client = rig.pairedClient(host);
     const project = client.project({}, { host });
     const sockets = Array.from({ length: 1000 }, () => net.connect(host.port, '127.0.0.1'));
     for (const socket of sockets) socket.on('error', () => undefined);

@@ -38,7 +38,7 @@ describe('a run of an unchanged project', () => {
       await using rig = new Rig();
       const hostTrace = path.join(rig.directory, 'host-trace');
       const host = await rig.host({ wrap: tracer(hostTrace) });
-      const client = await rig.pairedClient(host);
+      const client = rig.pairedClient(host);
       const project = client.project(
         {
           'src/a.c': 'a',

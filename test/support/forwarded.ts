@@ -106,7 +106,7 @@ export class ForwardScene implements AsyncDisposable {
   static async create(): Promise<ForwardScene> {
     const rig = new Rig();
     const host = await rig.host();
-    const client = await rig.pairedClient(host);
+    const client = rig.pairedClient(host);
     const proxy = await CuttingProxy.to(host.port);
     return new ForwardScene({ rig, host, proxy, project: client.project({}, { host }) });
   }

@@ -11,8 +11,7 @@ export function program(name: string): string {
 }
 
 export function hostOn(rig: Rig, machine: Machine, name: string): Promise<RigHost> {
-  const args = ['--listen', ':33221', '--name', name];
-  return rig.host({ wrap: machine.wrap, service: 'rmtx', args });
+  return rig.host({ name, wrap: machine.wrap, service: 'rmtx', args: ['--listen', ':33221'] });
 }
 
 /** `rmtx …` on a machine, in a folder that is no project yet. */
@@ -52,10 +51,14 @@ export async function lanScene(options: { readonly hasIpv4?: boolean } = {}): Pr
   const laptop = lan.machine(address('10.77.0.4'));
   const box = await hostOn(rig, machine, 'box');
   const client = rig.client();
-  const where = options.hasIpv4 === false ? [] : ['--host', '10.77.0.2'];
-  const args = ['pair', ...where, '--code', await box.pairCode()];
-  const paired = await rmtxOn(laptop, client, { args });
-  if (paired.code !== 0) throw new Error(`pairing failed: ${paired.stderr}`);
+  if (options.hasIpv4 === false) {
+    // Only who looks for it knows where it is.
+    const args = ['pair', '--code', await box.pairCode()];
+    const paired = await rmtxOn(laptop, client, { args });
+    if (paired.code !== 0) throw new Error(`pairing failed: ${paired.stderr}`);
+  } else {
+    client.befriend(box, '10.77.0.2:33221');
+  }
   const project = client.project({ a: 'a' }, { host: box, config: { host: undefined } });
   return {
     rig,

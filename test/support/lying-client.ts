@@ -25,11 +25,11 @@ import type { Entry, ManifestId } from '../../src/sync/entry.js';
 import { fingerprintId } from '../../src/trust/fingerprint.js';
 import { loadOrCreateIdentity } from '../../src/trust/identity.js';
 import type { Identity } from '../../src/trust/identity.js';
-import { TrustStore } from '../../src/trust/trust-store.js';
 import { ByteWriter } from '../../src/util/bytes.js';
 import { answersOf } from './blob-answers.js';
 import type { AnswerBlob } from './blob-answers.js';
 import { manifestIdOf, recordsOfEntries } from './lying-entries.js';
+import { trustClient } from './paired-state.js';
 import type { Rig } from './rig.js';
 
 type Start = Extract<ClientMessage, { type: 'start' }>;
@@ -75,22 +75,13 @@ export class LyingClient {
   /** As pairing leaves it: the host asks its trust store on every connection. */
   static paired(rig: Rig, host: ListeningHost): LyingClient {
     const client = LyingClient.stranger(rig, host);
-    client.#trust().add({
-      fingerprint: client.identity.fingerprint,
-      label: 'liar',
-      role: 'exec',
-      pairedFrom: '127.0.0.1',
-    });
+    trustClient(host.stateDirectory, client.identity);
     return client;
   }
 
   /** What the host files things under. */
   get id(): string {
     return fingerprintId(this.identity.fingerprint);
-  }
-
-  #trust(): TrustStore {
-    return new TrustStore(path.join(this.host.stateDirectory, 'clients'), { log: () => undefined });
   }
 
   /** A TLS connection, nothing said yet. */

@@ -12,7 +12,7 @@ export class PairedRig {
     before(async () => {
       this.#rig = new Rig();
       this.#host = await this.#rig.host();
-      this.#client = await this.#rig.pairedClient(this.#host);
+      this.#client = this.#rig.pairedClient(this.#host);
     });
     after(() => this.#rig?.[Symbol.asyncDispose]());
   }

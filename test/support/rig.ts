@@ -10,6 +10,7 @@ import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, writeFileSyn
 import os from 'node:os';
 import path from 'node:path';
 import { removeTree } from '../../src/util/remove-tree.js';
+import { leavePaired } from './paired-state.js';
 
 export const BIN = path.resolve(__dirname, '../../../bin/rmtx.js');
 
@@ -111,6 +112,7 @@ export class Rig implements AsyncDisposable {
     options: {
       readonly stateDirectory?: string;
       readonly args?: readonly string[];
+      readonly name?: string;
       /** A program and its arguments that starts the host as its last arguments say. */
       readonly wrap?: readonly string[];
       readonly home?: string;
@@ -118,7 +120,7 @@ export class Rig implements AsyncDisposable {
       readonly service?: string;
     } = {},
   ): Promise<RigHost> {
-    const stateDirectory = options.stateDirectory ?? this.newDirectory('host');
+    const { stateDirectory = this.newDirectory('host'), name = 'box' } = options;
     const process_ = this.start(
       [
         'host',
@@ -127,7 +129,7 @@ export class Rig implements AsyncDisposable {
         '--state-dir',
         stateDirectory,
         '--name',
-        'box',
+        name,
         ...(options.service === undefined ? ['--no-discovery'] : ['--service', options.service]),
         ...(options.args ?? []),
       ],
@@ -137,7 +139,8 @@ export class Rig implements AsyncDisposable {
       },
     );
     const match = await process_.says(/listening on (\S+)/);
-    return new RigHost({ rig: this, running: process_, address: match[1] ?? '', stateDirectory });
+    const address = match[1] ?? '';
+    return new RigHost({ rig: this, running: process_, name, address, stateDirectory });
   }
 
   /** A client identity of its own that is not paired with anything yet. */
@@ -145,25 +148,17 @@ export class Rig implements AsyncDisposable {
     return new RigClient(this, this.newDirectory('client'));
   }
 
-  /** A client that is paired with the host. */
-  async pairedClient(host: RigHost): Promise<RigClient> {
+  /** A client that is as pairing with the host leaves it. */
+  pairedClient(host: RigHost): RigClient {
     const client = this.client();
-    const result = await client.rmtx([
-      'pair',
-      '--host',
-      host.address,
-      '--code',
-      await host.pairCode(),
-    ]);
-    if (result.code !== 0) throw new Error(`pairing failed: ${result.stderr}`);
+    client.befriend(host);
     return client;
   }
 
   /** A host, a paired client and a project in one call. */
   async project(files: Tree = {}, config: object = {}): Promise<RigProject> {
     const host = await this.host();
-    const client = await this.pairedClient(host);
-    return client.project(files, { config, host });
+    return this.pairedClient(host).project(files, { config, host });
   }
 
   newDirectory(name: string): string {
@@ -218,6 +213,7 @@ function scrubbedEnvironment(home: string): Record<string, string> {
 }
 
 export class RigHost {
+  readonly name: string;
   readonly address: string;
   readonly stateDirectory: string;
   readonly running: RunningRmtx;
@@ -226,10 +222,12 @@ export class RigHost {
   constructor(options: {
     rig: Rig;
     running: RunningRmtx;
+    name: string;
     address: string;
     stateDirectory: string;
   }) {
     this.rig = options.rig;
+    this.name = options.name;
     this.running = options.running;
     this.address = options.address;
     this.stateDirectory = options.stateDirectory;
@@ -301,6 +299,19 @@ export class RigClient {
       running.child.stdin?.end(stdin);
     }
     return running.ended;
+  }
+
+  /** Makes both sides what pairing leaves, without a pairing: see {@link leavePaired}. */
+  befriend(host: RigHost, address = host.address): void {
+    leavePaired(this.home, host, address);
+  }
+
+  /** Pairs, as a person does who reads the code off the host. */
+  async pair(host: RigHost): Promise<void> {
+    const code = await host.pairCode();
+    const result = await this.rmtx(['pair', '--host', host.address, '--code', code]);
+    if (result.code !== 0)
+      throw new Error(`pairing failed: ${result.stderr}\nhost: ${host.running.stderr}`);
   }
 
   /** A project folder with a config that names the host. */
