@@ -5,8 +5,10 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Gate } from '../support/gate.js';
-import { Rig } from '../support/rig.js';
+import { PairedRig } from '../support/paired-rig.js';
 import type { Result, RigProject, RunningRmtx } from '../support/rig.js';
+
+const paired = new PairedRig();
 
 const RUN_ID = /^r[0-9a-z]{16}$/;
 
@@ -37,9 +39,8 @@ function ticketsOf({ client }: RigProject): string[] {
 
 describe('attach', () => {
   test('after the client was killed: output from where it was left, changes, exit code', async () => {
-    await using rig = new Rig();
-    const project = await rig.project({ a: 'a\n', b: 'b\n' });
-    await using gate = await Gate.in(rig.directory);
+    const project = paired.project({ a: 'a\n', b: 'b\n' });
+    await using gate = await Gate.in(paired.rig.directory);
     const script = `echo one; echo two >&2; ${gate.command}; echo three; echo x > made; rm b; exit 5`;
     const running = start(project, script);
     await gate.arrived(running);
@@ -65,14 +66,13 @@ describe('attach', () => {
   });
 
   test('to a run that is over, from any directory: all at once', async () => {
-    await using rig = new Rig();
-    const project = await rig.project({ a: 'a\n' });
+    const project = paired.project({ a: 'a\n' });
     const bytes = randomBytes(3_000_000);
     project.write({ bytes });
     const runId = await detach(project, 'cat bytes; echo x > made; exit 3');
     await untilState(project, runId, 'waiting');
     assert.equal(project.has('made'), false);
-    const elsewhere = rig.newDirectory('elsewhere');
+    const elsewhere = paired.rig.newDirectory('elsewhere');
     const result = await project.client.rmtx(['attach', runId], { cwd: elsewhere });
     assert.equal(result.code, 3, result.stderr);
     assert.equal(sha(result.stdout), sha(bytes));
@@ -84,8 +84,7 @@ describe('attach', () => {
   });
 
   test('keeps both where a path was changed here meanwhile: 122', async () => {
-    await using rig = new Rig();
-    const project = await rig.project({ a: 'a\n' });
+    const project = paired.project({ a: 'a\n' });
     const runId = await detach(project, 'echo theirs > a');
     project.write({ a: 'mine\n' });
     const result = await rmtx(project, 'attach', runId);
@@ -95,9 +94,8 @@ describe('attach', () => {
   });
 
   test('takes the run over from an exec that is still there', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
-    await using gate = await Gate.in(rig.directory);
+    const project = paired.project();
+    await using gate = await Gate.in(paired.rig.directory);
     const running = start(project, `echo one; ${gate.command}; echo two; echo x > made`);
     await gate.arrived(running);
     await running.says(/one/);
@@ -114,8 +112,7 @@ describe('attach', () => {
   });
 
   test('its stdin is at its end, and Ctrl-C asks the command to end', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const script = "cat; trap 'exit 9' INT; echo ready; while :; do sleep 0.1; done";
     const runId = await detach(project, script);
     const attached = project.client.start(['attach', runId], { cwd: project.root });
@@ -127,8 +124,7 @@ describe('attach', () => {
   });
 
   test('--no-sync-back leaves the changes there for another time', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const runId = await detach(project, 'echo out; echo x > made');
     const left = await rmtx(project, 'attach', runId, '--no-sync-back');
     assert.deepEqual([left.code, left.text], [0, 'out\n'], left.stderr);
@@ -140,8 +136,7 @@ describe('attach', () => {
   });
 
   test('without what the run was started from: output and exit code, and the changes wait', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const runId = await detach(project, 'echo out; echo x > made');
     for (const name of readdirSync(path.join(project.client.home, '.rmtx', 'projects')))
       rmSync(path.join(project.client.home, '.rmtx', 'projects', name, 'runs'), {
@@ -158,8 +153,7 @@ describe('attach', () => {
   });
 
   test('to a run that the host does not know: 125 and why', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const result = await rmtx(project, 'attach', 'r0000000000000000');
     assert.equal(result.code, 125);
     assert.match(result.stderr, /^rmtx: error: the host has no run r0{16} of this client$/m);
@@ -169,8 +163,7 @@ describe('attach', () => {
   });
 
   test('as JSON: what exec would have said, and first what the run is', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const runId = await detach(project, 'echo out; exit 4');
     const result = await rmtx(project, 'attach', runId, '--json');
     assert.equal(result.code, 4, result.stderr);
@@ -193,8 +186,7 @@ describe('attach', () => {
 
 describe('exec', () => {
   test('says on a terminal or with -v which runs of the project wait', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const runId = await detach(project, 'echo x > made');
     await untilState(project, runId, 'waiting');
     const quiet = await project.sh('true');
@@ -210,8 +202,7 @@ describe('exec', () => {
   });
 
   test('leaves nothing behind that would have to be come back to', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     for (const script of ['true', 'exit 3', 'echo x > made', 'kill -9 $$'])
       await project.sh(script);
     assert.deepEqual(ticketsOf(project), []);
@@ -221,8 +212,7 @@ describe('exec', () => {
   });
 
   test('a command that cannot be started is not left but reported', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const result = await project.exec(['no-such-command'], { flags: ['--detach'] });
     assert.deepEqual([result.code, result.text], [127, ''], result.stderr);
     assert.match(result.stderr, /^rmtx: error: command not found on the host: no-such-command/m);

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { PairedRig } from '../support/paired-rig.js';
 import { Rig } from '../support/rig.js';
 import type { Result } from '../support/rig.js';
+
+const paired = new PairedRig();
 
 type Json = Record<string, unknown>;
 
@@ -141,8 +144,7 @@ describe('version and help', () => {
 
 describe('config', () => {
   test('check names file, line and key of what is wrong', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const { client } = project;
     const check = (...flags: string[]): Promise<Result> =>
       client.rmtx(['config', 'check', ...flags], { cwd: project.root });
@@ -169,17 +171,20 @@ describe('config', () => {
       const exec = await project.exec(['true']);
       assert.equal(exec.code, 125, 'bad config is a failure of rmtx itself');
     }
-    const nowhere = await client.rmtx(['config', 'check'], { cwd: rig.newDirectory('empty') });
+    const nowhere = await client.rmtx(['config', 'check'], {
+      cwd: paired.rig.newDirectory('empty'),
+    });
     assert.equal(nowhere.code, 1);
     assert.match(nowhere.stderr, /no \.rmtx\.json in [^]*hint: .*rmtx init/);
-    const exec = await client.rmtx(['exec', '--', 'true'], { cwd: rig.newDirectory('empty') });
+    const exec = await client.rmtx(['exec', '--', 'true'], {
+      cwd: paired.rig.newDirectory('empty'),
+    });
     assert.equal(exec.code, 125);
     assert.match(exec.stderr, /no \.rmtx\.json in [^]*hint: .*rmtx init/);
   });
 
   test('show tells each value, and where it comes from', async () => {
-    await using rig = new Rig();
-    const project = await rig.project({
+    const project = paired.project({
       '.rmtx.json': '// shared\n{\n  "version": 1,\n  "ignore": ["a/**"],\n  "host": "one:1"\n}\n',
       '.rmtx.local.json': '{\n\n  "host": "two:2"\n}\n',
     });
@@ -203,8 +208,7 @@ describe('config', () => {
 
 describe('exec in data', () => {
   test('--json streams what happens, the output in it, and ends with the report', async () => {
-    await using rig = new Rig();
-    const project = await rig.project({ 'old.txt': 'x' });
+    const project = paired.project({ 'old.txt': 'x' });
     const script =
       'printf one; printf "\\377two" >&2; printf three; echo made > made.txt; rm old.txt; exit 3';
     const result = await project.sh(script, { flags: ['--json', '--label', 'nightly'] });
@@ -321,8 +325,7 @@ describe('exec in data', () => {
 
 describe('exec in words', () => {
   test('-v tells the steps, the host and why it; -q only errors', async () => {
-    await using rig = new Rig();
-    const project = await rig.project({ file: 'x' });
+    const project = paired.project({ file: 'x' });
     const loud = await project.exec(['echo', 'out'], { flags: ['-v'] });
     assert.equal(loud.text, 'out\n');
     for (const says of [

@@ -11,8 +11,11 @@ import tls from 'node:tls';
 import { describe, test } from 'node:test';
 import { loadOrCreateIdentity } from '../../src/trust/identity.js';
 import { diagnose, stepOf, verdictOf } from '../support/diagnosis.js';
+import { PairedRig } from '../support/paired-rig.js';
 import { Rig } from '../support/rig.js';
 import { SmallDisk, noSmallDisks } from '../support/small-disk.js';
+
+const paired = new PairedRig();
 
 const hasSetpriv = spawnSync('setpriv', ['--version']).status === 0;
 const mayBecome = process.getuid?.() === 0 && hasSetpriv;
@@ -76,8 +79,7 @@ describe('doctor, where all is well', () => {
   });
 
   test('shows it in words, in ASCII where there is nothing else, and is quiet with -q', async () => {
-    await using rig = new Rig();
-    const project = await rig.project({}, QUIET);
+    const project = paired.project({}, QUIET);
     const text = async (args: string[], env: Record<string, string>): Promise<string> =>
       (await project.client.rmtx(['doctor', ...args], { cwd: project.root, env })).text;
     const said = await text([], {});
@@ -90,8 +92,7 @@ describe('doctor, where all is well', () => {
   });
 
   test('Ctrl-C ends it at once', async () => {
-    await using rig = new Rig();
-    const project = await rig.project({}, QUIET);
+    const project = paired.project({}, QUIET);
     await using silent = await listening(net.createServer(() => undefined));
     const running = project.client.start(['doctor', '--host', silent.address], {
       cwd: project.root,
@@ -118,9 +119,8 @@ describe('doctor names the right cause', { concurrency: 2 }, () => {
   });
 
   test('another service has the port: HTTP, ssh, a TLS server, one that is silent', async () => {
-    await using rig = new Rig();
-    const project = await rig.project({}, QUIET);
-    const { keyPem: key, certPem: cert } = loadOrCreateIdentity(rig.newDirectory('other'));
+    const project = paired.project({}, QUIET);
+    const { keyPem: key, certPem: cert } = loadOrCreateIdentity(paired.rig.newDirectory('other'));
     const servers: Record<string, net.Server> = {
       'not with TLS': http.createServer((_request, response) => response.end('hello')),
       '(?:not with TLS|during the TLS)': net.createServer((socket) => {
@@ -140,9 +140,8 @@ describe('doctor names the right cause', { concurrency: 2 }, () => {
   });
 
   test('a TLS server that takes HTTP has another key, and none of our languages', async () => {
-    await using rig = new Rig();
-    const project = await rig.project({}, QUIET);
-    const { keyPem: key, certPem: cert } = loadOrCreateIdentity(rig.newDirectory('other'));
+    const project = paired.project({}, QUIET);
+    const { keyPem: key, certPem: cert } = loadOrCreateIdentity(paired.rig.newDirectory('other'));
     await using other = await listening(
       tls.createServer({ key, cert, ALPNProtocols: ['http/1.1'] }),
     );
@@ -201,8 +200,7 @@ describe('doctor names the right cause', { concurrency: 2 }, () => {
   });
 
   test('the config has a mistake: it fails, and the host is examined all the same', async () => {
-    await using rig = new Rig();
-    const project = await rig.project({}, QUIET);
+    const project = paired.project({}, QUIET);
     writeFileSync(project.path('.rmtx.json'), '{ "version": 1, "sync_bak": [] }');
     const diagnosis = await diagnose(project, ['--host', project.host.address]);
     assert.equal(verdictOf(diagnosis), 'config: config-invalid');
@@ -211,8 +209,7 @@ describe('doctor names the right cause', { concurrency: 2 }, () => {
   });
 
   test('the state directory is open to others, a file, or damaged', async () => {
-    await using rig = new Rig();
-    const project = await rig.project({}, QUIET);
+    const project = paired.project({}, QUIET);
     const home = path.join(project.client.home, '.rmtx');
     chmodSync(home, 0o755);
     const open = await diagnose(project);

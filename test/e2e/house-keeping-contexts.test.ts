@@ -4,8 +4,11 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { ISO_TIME, json, jsonError, ran } from '../support/house-keeping.js';
+import { PairedRig } from '../support/paired-rig.js';
 import { Rig } from '../support/rig.js';
 import type { Result, RigClient, RigHost } from '../support/rig.js';
+
+const paired = new PairedRig();
 
 const NO_SUCH_ID = 'no-such-context';
 
@@ -67,8 +70,7 @@ describe('contexts', () => {
   });
 
   test('an id that does not exist fails, and the others are deleted all the same', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const { client, host } = project;
     await ran(project);
     const [context] = await contexts(client, host);
@@ -88,13 +90,12 @@ describe('contexts', () => {
   });
 
   test('another client neither sees nor deletes them', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const { client, host } = project;
     await ran(project);
     const [context] = await contexts(client, host);
     assert.ok(context);
-    const other = rig.pairedClient(host);
+    const other = paired.rig.pairedClient(host);
     assert.deepEqual(await contexts(other, host), []);
     const stolen = await other.rmtx(['context', 'delete', context.id, '--host', host.address]);
     assert.equal(stolen.code, 1);

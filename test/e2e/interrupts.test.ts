@@ -5,9 +5,12 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { LyingClient } from '../support/lying-client.js';
+import { PairedRig } from '../support/paired-rig.js';
 import { Rig } from '../support/rig.js';
 import type { RigProject, RunningRmtx } from '../support/rig.js';
 import { processesStart, processesWith, uniqueSeconds } from '../support/processes.js';
+
+const paired = new PairedRig();
 
 const noProc = existsSync('/proc/self/cmdline') ? false : 'needs /proc';
 
@@ -35,8 +38,7 @@ async function silentServer(): Promise<{ address: string; close: () => void; met
 
 describe('Ctrl-C before the command has started', () => {
   test('gives up at once while the host does not answer', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const silent = await silentServer();
     const running = start(project, 'echo ran > ran.txt', '--host', silent.address);
     await silent.met;
@@ -66,11 +68,9 @@ describe('Ctrl-C before the command has started', () => {
   });
 
   test('asked for with the start: the command never starts', async () => {
-    await using rig = new Rig();
-    const host = await rig.host();
-    const run = await LyingClient.paired(rig, host).connect();
+    const run = await LyingClient.paired(paired.rig, paired.host).connect();
     await run.untilUploaded({ file: 'x' });
-    const witness = path.join(rig.directory, 'witness');
+    const witness = path.join(paired.rig.directory, 'witness');
     run.start(['touch', witness]);
     run.say({ type: 'stop', isForced: false });
     const { outcome } = await run.next('exited');
@@ -85,8 +85,7 @@ describe('Ctrl-C before the command has started', () => {
 
 describe('Ctrl-C during a run', { skip: noProc }, () => {
   test('reaches every process; what a trap prints and writes comes home; 130', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const seconds = uniqueSeconds();
     // Not in the background: a shell has what it starts there ignore SIGINT.
     const child = `sh -c 'trap "echo child > child.txt; exit" INT; echo ready; sleep ${seconds}'`;
@@ -105,8 +104,7 @@ describe('Ctrl-C during a run', { skip: noProc }, () => {
   });
 
   test('a command that handles it keeps its own code', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     for (const code of [3, 0]) {
       const running = start(
         project,
@@ -119,8 +117,7 @@ describe('Ctrl-C during a run', { skip: noProc }, () => {
   });
 
   test('twice ends it at once with 130, and what it changed comes home', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const seconds = uniqueSeconds();
     const running = start(
       project,
@@ -140,8 +137,7 @@ describe('Ctrl-C during a run', { skip: noProc }, () => {
   });
 
   test('SIGTERM does the same', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const running = start(
       project,
       `trap 'echo ended > ended.txt; exit 9' INT; echo ready; while :; do sleep 0.1; done`,
@@ -173,8 +169,7 @@ describe('Ctrl-C during a run', { skip: noProc }, () => {
 
 describe('a time limit', { skip: noProc }, () => {
   test('ends the command and all of its processes with 124; what it changed comes home', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const seconds = uniqueSeconds();
     const result = await project.sh(
       `echo made > made.txt; setsid sleep ${seconds} & sleep ${seconds}`,
@@ -200,8 +195,7 @@ describe('what a command leaves behind', { skip: noProc }, () => {
   ];
   for (const [what, script] of ways)
     test(`${what} is gone when the run is over, and the run keeps its code`, async () => {
-      await using rig = new Rig();
-      const project = await rig.project();
+      const project = paired.project();
       const seconds = uniqueSeconds();
       const flags = ['-v'];
       const result = await project.sh(`${script(`sleep ${seconds}`)}\nsleep 0.2; exit 4`, {

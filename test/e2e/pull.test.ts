@@ -2,16 +2,17 @@ import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { test } from 'node:test';
 import { Gate } from '../support/gate.js';
-import { Rig } from '../support/rig.js';
+import { PairedRig } from '../support/paired-rig.js';
+
+const paired = new PairedRig();
 
 test('files come out of the workspace while the run goes on, ignored ones and whole directories', async () => {
-  await using rig = new Rig();
-  const project = await rig.project({ 'a.txt': 'one' }, { ignore: ['out/', '*.log'] });
+  const project = paired.project({ 'a.txt': 'one' }, { ignore: ['out/', '*.log'] });
   const pull = (...args: string[]): ReturnType<typeof project.client.rmtx> =>
     project.client.rmtx(['pull', ...args], { cwd: project.root });
   assert.match((await pull('a.txt')).stderr, /the host has no workspace of this project yet/);
 
-  await using gate = await Gate.in(rig.directory);
+  await using gate = await Gate.in(paired.rig.directory);
   const script = `mkdir -p out/deep; echo new > out/deep/x; ln -s deep/x out/link; echo line > build.log; echo two > a.txt; chmod 700 out/deep/x; ${gate.command}`;
   const running = project.client.start(['exec', '--', 'sh', '-c', script], { cwd: project.root });
   await gate.arrived(running);
@@ -50,8 +51,7 @@ test('files come out of the workspace while the run goes on, ignored ones and wh
 });
 
 test('what is pulled is never written over an edit, nor outside the project, nor into .git', async () => {
-  await using rig = new Rig();
-  const project = await rig.project(
+  const project = paired.project(
     { 'a.txt': 'one', 'in/b.txt': 'b' },
     { ignore: ['kept/'], keep_on_host: ['kept/'] },
   );

@@ -5,8 +5,11 @@ import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { Gate } from '../support/gate.js';
+import { PairedRig } from '../support/paired-rig.js';
 import { Rig } from '../support/rig.js';
 import type { Result, RigProject } from '../support/rig.js';
+
+const paired = new PairedRig();
 
 const isLong = process.env['RMTX_LONG_TESTS'] === '1';
 
@@ -44,9 +47,8 @@ async function detach(
 
 describe('runs', () => {
   test('lists what goes on, what waits and what was, the newest first', async () => {
-    await using rig = new Rig();
-    const project = await rig.project({}, { context: { name: 'here' } });
-    await using gate = await Gate.in(rig.directory);
+    const project = paired.project({}, { context: { name: 'here' } });
+    await using gate = await Gate.in(paired.rig.directory);
     assert.deepEqual(await runsOf(project), []);
     assert.equal((await project.sh('exit 3', { flags: ['--label', 'first'] })).code, 3);
     const runId = await detach(project, `${gate.command}; echo x > made`, '--label', 'second');
@@ -74,10 +76,9 @@ describe('runs', () => {
   });
 
   test('of another client are neither listed nor found', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const runId = await detach(project, 'echo secret; sleep 30');
-    const stranger = rig.pairedClient(project.host);
+    const stranger = paired.rig.pairedClient(project.host);
     const theirs = stranger.project({}, { host: project.host });
     assert.deepEqual(await runsOf(theirs, '--all'), []);
     for (const command of ['logs', 'attach', 'cancel']) {
@@ -92,8 +93,7 @@ describe('runs', () => {
 
 describe('logs', () => {
   test('prints each stream to its own, from a byte on, and changes nothing', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const runId = await detach(project, 'echo 0123456789; echo abcdefghij >&2; echo x > made');
     const followed = await rmtx(project, 'logs', '-f', runId);
     assert.deepEqual(
@@ -115,9 +115,8 @@ describe('logs', () => {
   });
 
   test('without -f ends with what there is; with it, follows through a lost connection', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
-    await using gate = await Gate.in(rig.directory);
+    const project = paired.project();
+    await using gate = await Gate.in(paired.rig.directory);
     await using proxy = await CuttingProxy.to(project.host.port);
     const runId = await detach(project, `echo before; ${gate.command}; echo after`);
     const follower = project.client.start(['logs', '-f', runId, '--host', proxy.address], {
@@ -135,8 +134,7 @@ describe('logs', () => {
 });
 
 test('last is the newest run of the project that one is in, and elsewhere of all', async () => {
-  await using rig = new Rig();
-  const here = await rig.project();
+  const here = paired.project();
   const there = here.client.project({}, { host: here.host });
   const none = here.client.project({}, { host: here.host });
   const first = await detach(here, 'echo first');
@@ -183,8 +181,7 @@ test(
 
 describe('cancel', () => {
   test('returns when the command has ended; what it changed waits', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const script =
       "trap 'echo trapped; echo x > made; exit 6' INT; echo ready; while :; do sleep 0.1; done";
     const runId = await detach(project, script);
@@ -204,8 +201,7 @@ describe('cancel', () => {
   });
 
   test('--force ends what does not listen, --discard drops what it changed', async () => {
-    await using rig = new Rig();
-    const project = await rig.project();
+    const project = paired.project();
     const runId = await detach(
       project,
       "trap '' INT TERM; echo x > made; echo ready; while :; do sleep 0.1; done",

@@ -3,16 +3,18 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { CuttingProxy } from '../support/cutting-proxy.js';
+import { PairedRig } from '../support/paired-rig.js';
 import { BIN, Rig } from '../support/rig.js';
 import { startOnTerminal } from '../support/terminals.js';
 import { Window } from '../support/tmux.js';
 import { processesStart, processesWith, uniqueSeconds } from '../support/processes.js';
 
+const paired = new PairedRig();
+
 const PROMPT = /ready>$/;
 
 test('brings home what was edited and saved in vi', async () => {
-  await using rig = new Rig();
-  const project = await rig.project({ 'note.txt': 'first line\n' });
+  const project = paired.project({ 'note.txt': 'first line\n' });
   await using window = await Window.open(project);
   await window.enter('rmtx exec --tty -- vi note.txt; echo "code=$?"');
   await window.shows(/^first line\n~/);
@@ -27,8 +29,7 @@ test('brings home what was edited and saved in vi', async () => {
 });
 
 test('gives the command the size of the window and follows it', async () => {
-  await using rig = new Rig();
-  const project = await rig.project();
+  const project = paired.project();
   await using window = await Window.open(project);
   await window.enter(`rmtx exec -t -- bash -c '
     stty size; echo $TERM $COLORTERM; trap "stty size" WINCH
@@ -43,8 +44,7 @@ test('gives the command the size of the window and follows it', async () => {
 });
 
 test('interrupts the command in the foreground, time after time', async () => {
-  await using rig = new Rig();
-  const project = await rig.project();
+  const project = paired.project();
   await using window = await Window.open(project);
   await window.enter(
     `rmtx exec --tty -- sh -c 'trap "n=\\$((n+1)); echo caught \\$n" INT
@@ -108,8 +108,7 @@ test('leaves the terminal as it was, however the run ends', async () => {
 });
 
 test('lets go of a run at ~. and comes back to it with attach', async () => {
-  await using rig = new Rig();
-  const project = await rig.project();
+  const project = paired.project();
   await using window = await Window.open(project);
   await window.enter(`rmtx exec --tty -- sh -c '
     echo up; read first; echo got $first; read second; echo got $second >file; exit 5'; echo code=$?`);
@@ -127,8 +126,7 @@ test('lets go of a run at ~. and comes back to it with attach', async () => {
 });
 
 test('goes on at the key when the connection breaks', async () => {
-  await using rig = new Rig();
-  const project = await rig.project();
+  const project = paired.project();
   await using proxy = await CuttingProxy.to(project.host.port);
   await using window = await Window.open(project);
   await window.enter(
@@ -148,8 +146,7 @@ test('goes on at the key when the connection breaks', async () => {
 });
 
 test('takes a paste of 1 MiB', async () => {
-  await using rig = new Rig();
-  const project = await rig.project();
+  const project = paired.project();
   await using window = await Window.open(project);
   const text = Array.from({ length: 14_000 }, (_, i) => `${i} `.padEnd(74, 'x')).join('\n') + '\n';
   await window.enter("rmtx exec --tty -- sh -c 'echo up; cat >pasted'; echo code=$?");
@@ -161,9 +158,8 @@ test('takes a paste of 1 MiB', async () => {
 });
 
 test('runs less and a shell with job control', async () => {
-  await using rig = new Rig();
   const lines = Array.from({ length: 300 }, (_, i) => `line ${i + 1}\n`).join('');
-  const project = await rig.project({ 'long.txt': lines });
+  const project = paired.project({ 'long.txt': lines });
   await using window = await Window.open(project);
   await window.enter('rmtx exec --tty -- less long.txt');
   await window.shows(/^line 1\n[^]*line 29\n/);
@@ -185,8 +181,7 @@ test('runs less and a shell with job control', async () => {
 });
 
 test('says that --tty needs a terminal where there is none', async () => {
-  await using rig = new Rig();
-  const project = await rig.project();
+  const project = paired.project();
   const { code, stderr } = await project.exec(['true'], { flags: ['--tty'] });
   assert.equal(code, 125);
   assert.match(stderr, /--tty needs a terminal on stdin and on stdout/);
@@ -194,8 +189,7 @@ test('says that --tty needs a terminal where there is none', async () => {
 });
 
 test('shows the whole output of short runs', { timeout: 900_000 }, async (t) => {
-  await using rig = new Rig();
-  const project = await rig.project();
+  const project = paired.project();
   const { home } = project.client;
   const env = {
     PATH: process.env['PATH'] ?? '',

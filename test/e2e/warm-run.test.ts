@@ -18,9 +18,12 @@ import { Gate } from '../support/gate.js';
 import { PRINT_FLAT_TREE, flatTree } from '../support/planned-tree.js';
 import { runReported, startReported } from '../support/reported-run.js';
 import { untilNoRuns } from '../support/lying-scene.js';
+import { PairedRig } from '../support/paired-rig.js';
 import { Rig } from '../support/rig.js';
 import type { RigProject, RunningRmtx } from '../support/rig.js';
 import { openedFiles, tracer, tracingIsMissing } from '../support/traced-opens.js';
+
+const paired = new PairedRig();
 
 /** For tests that wait for a process to be ended by somebody else. */
 const LIMIT = { timeout: 60_000 };
@@ -69,8 +72,7 @@ describe('a run of an unchanged project', () => {
   );
 
   test('sends and brings nothing', async () => {
-    await using rig = new Rig();
-    const project = await rig.project({ 'a.txt': 'a', 'b/c.txt': 'c' });
+    const project = paired.project({ 'a.txt': 'a', 'b/c.txt': 'c' });
     await project.sh('echo new > b/new.txt');
     const again = await runReported(project, 'true');
     assert.deepEqual(
@@ -83,8 +85,8 @@ describe('a run of an unchanged project', () => {
 describe('incremental builds', { skip: makeIsMissing() }, () => {
   const build = 'make 2>&1';
 
-  async function builtProject(rig: Rig): Promise<RigProject> {
-    const project = await rig.project();
+  function newProject(): RigProject {
+    const project = paired.project();
     cpSync(path.join(FIXTURES, 'projects/c-hello'), project.root, { recursive: true });
     // As of a checkout some time ago.
     for (const name of readdirSync(project.root)) utimesSync(project.path(name), 1.6e9, 1.6e9);
@@ -92,8 +94,7 @@ describe('incremental builds', { skip: makeIsMissing() }, () => {
   }
 
   test('a second build has nothing to do, and an edit builds just what it is about', async () => {
-    await using rig = new Rig();
-    const project = await builtProject(rig);
+    const project = newProject();
     const first = await project.sh(`${build} && ./hello`);
     assert.equal(first.code, 0, first.text + first.stderr);
     assert.match(first.text, /main\.c[^]*greet\.c[^]*hello, world/);
@@ -115,15 +116,14 @@ describe('incremental builds', { skip: makeIsMissing() }, () => {
   });
 
   test('also when the clock here is an hour behind the one there', async (t) => {
-    await using rig = new Rig();
-    const clock = path.join(rig.directory, 'clock-behind.so');
+    const clock = path.join(paired.rig.directory, 'clock-behind.so');
     const source = path.join(FIXTURES, 'clock-behind.c');
     if (spawnSync('cc', ['-shared', '-fPIC', '-o', clock, source, '-ldl']).status !== 0) {
       t.skip('no compiler for the clock');
       return;
     }
     const env = { LD_PRELOAD: clock, CLOCK_BEHIND: '3600' };
-    const project = await builtProject(rig);
+    const project = newProject();
     const first = await project.sh(build, { env });
     assert.match(first.text, /main\.c[^]*greet\.c/, first.stderr);
     // What the host made has the time of here.
@@ -147,8 +147,7 @@ function makeIsMissing(): string | false {
 
 describe('what a run leaves', () => {
   test('keep_on_host stays on the host from run to run and never comes here or goes there', async () => {
-    await using rig = new Rig();
-    const project = await rig.project(
+    const project = paired.project(
       { 'package.json': '{}', 'node_modules/local': 'mine', 'src/a.js': 'a' },
       { keep_on_host: ['node_modules/', 'target/'] },
     );
@@ -171,8 +170,7 @@ describe('what a run leaves', () => {
   });
 
   test('ignored files that it made are gone in the next run, and -v says so', async () => {
-    await using rig = new Rig();
-    const project = await rig.project(
+    const project = paired.project(
       { 'a.txt': 'a', '.gitignore': '*.log\nout/\n' },
       { ignore_gitignore: true },
     );
@@ -192,9 +190,8 @@ describe('what a run leaves', () => {
     'what a killed client left half-done never shows up, while its command goes on and after it',
     LIMIT,
     async () => {
-      await using rig = new Rig();
-      const project = await rig.project({ 'a.txt': 'a', 'd/b.txt': 'b' });
-      await using gate = await Gate.in(rig.directory);
+      const project = paired.project({ 'a.txt': 'a', 'd/b.txt': 'b' });
+      await using gate = await Gate.in(paired.rig.directory);
       const running = startHalfDone(project, gate);
       await gate.arrived(running);
       running.child.kill('SIGKILL');
@@ -238,8 +235,7 @@ function startHalfDone(project: RigProject, gate: Gate): RunningRmtx {
 }
 
 test('a workspace that somebody damaged is put right before the next run', async () => {
-  await using rig = new Rig();
-  const project = await rig.project({
+  const project = paired.project({
     'same-size.txt': 'good',
     'gone.txt': 'gone',
     'mode.sh': 'x',
@@ -256,7 +252,7 @@ test('a workspace that somebody damaged is put right before the next run', async
   utimesSync(at('same-size.txt'), atime, mtime);
   rmSync(at('gone.txt'));
   spawnSync('chmod', ['777', at('mode.sh')]);
-  const elsewhere = rig.newDirectory('elsewhere');
+  const elsewhere = paired.rig.newDirectory('elsewhere');
   renameSync(at('d'), path.join(elsewhere, 'd'));
   symlinkSync(path.join(elsewhere, 'd'), at('d'));
   rmSync(at('e'), { recursive: true });
@@ -275,8 +271,7 @@ test('a workspace that somebody damaged is put right before the next run', async
 });
 
 test('an edit here that keeps size and time is seen all the same', async () => {
-  await using rig = new Rig();
-  const project = await rig.project({ 'a.txt': 'good', 'b/c.txt': 'good' });
+  const project = paired.project({ 'a.txt': 'good', 'b/c.txt': 'good' });
   await project.sh('true');
   for (const name of ['a.txt', 'b/c.txt']) {
     const { atime, mtime } = statSync(project.path(name));
@@ -312,9 +307,8 @@ test('a damaged or missing index of a workspace costs time and nothing else', as
 });
 
 test('two runs at once have workspaces of their own and wait for nothing; a third takes a free one', async () => {
-  await using rig = new Rig();
-  const project = await rig.project({ 'a.txt': 'a', 'b.txt': 'b' });
-  await using gate = await Gate.in(rig.directory);
+  const project = paired.project({ 'a.txt': 'a', 'b.txt': 'b' });
+  await using gate = await Gate.in(paired.rig.directory);
   const script = (name: string): string =>
     `printf %s "$RMTX_WORKSPACE" && echo ${name} > ${name} && ${gate.command} && ls | tr '\\n' ' ' >&2`;
   const first = startReported(project, script('one'));
@@ -335,9 +329,8 @@ test('two runs at once have workspaces of their own and wait for nothing; a thir
 });
 
 test('two runs at once that change the same file: the second to end is told of the conflict', async () => {
-  await using rig = new Rig();
-  const project = await rig.project({ 'a.txt': 'a' });
-  await using gate = await Gate.in(rig.directory);
+  const project = paired.project({ 'a.txt': 'a' });
+  await using gate = await Gate.in(paired.rig.directory);
   const first = startReported(project, `echo slow > a.txt; ${gate.command}`);
   await gate.arrived(first.running);
   const second = await runReported(project, 'echo quick > a.txt');

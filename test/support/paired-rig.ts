@@ -29,6 +29,12 @@ export class PairedRig {
     return there(this.#client);
   }
 
+  /** A project of a client of its own: nothing but the host is shared with other tests. */
+  project(files: Tree = {}, config: object = {}): RigProject {
+    return this.rig.pairedClient(this.host).project(files, { config, host: this.host });
+  }
+
+  /** A project of the client. */
   projectWith(files: Tree, config: object = {}): RigProject {
     return this.client.project(files, { config, host: this.host });
   }
