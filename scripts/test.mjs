@@ -2,21 +2,72 @@
 // helper files in a bare directory as tests, so the files are named one by one.
 //   npm test                     everything
 //   npm test -- unit             only paths that contain "unit"
+// The runner gives each file that it is named a process. A unit test is over in less time than its
+// process takes to start, so unit tests share a few (dist/test-groups, made anew each time).
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
+const TESTS = 'dist/test';
+const GROUPS = 'dist/test-groups';
+const GROUP_SIZE = 20;
+
+/** The longest first, so that none of them is what all wait for at the end. */
+const LONGEST = [
+  'e2e/lying-host-silence',
+  'e2e/fallback',
+  'e2e/doctor-network',
+  'e2e/stats',
+  'e2e/reconnect',
+  'e2e/transfer',
+  'e2e/damaged-state',
+  'e2e/lying-client-floods',
+  'property/apply-crash',
+];
+const KINDS = ['e2e', 'property', 'unit'];
+
+/** Earlier is less. */
+function turn(file) {
+  const name = path.relative(TESTS, file).replace(/\.test\.js$/, '');
+  const place = LONGEST.indexOf(name);
+  return place === -1 ? LONGEST.length + KINDS.indexOf(name.split(path.sep)[0]) : place;
+}
+
+/** What changes something of the whole process, or is itself a program that tests start, is alone in one. */
+function mayShare(file) {
+  if (!file.startsWith(path.join(TESTS, 'unit'))) return false;
+  const text = readFileSync(file, 'utf8');
+  return !/process\.(argv|chdir|umask|exit)\b|\bmock\.|process\.env\S* (\?\?)?= /.test(text);
+}
+
+/** Files that load the others, each in its turn: of each kind of test and each folder every one has some. */
+function grouped(files) {
+  rmSync(GROUPS, { recursive: true, force: true });
+  mkdirSync(GROUPS);
+  const count = Math.ceil(files.length / GROUP_SIZE);
+  return Array.from({ length: count }, (_, group) => {
+    const members = files.filter((_file, index) => index % count === group);
+    const lines = members.map((file) => `require('${path.posix.relative(GROUPS, file)}');\n`);
+    const entry = path.join(GROUPS, `unit-${group + 1}.js`);
+    writeFileSync(entry, lines.join(''));
+    return entry;
+  });
+}
+
 const wanted = process.argv.slice(2);
-const files = readdirSync('dist/test', { recursive: true })
-  .map((name) => path.join('dist/test', name))
+const files = readdirSync(TESTS, { recursive: true })
+  .map((name) => path.join(TESTS, name))
   .filter((name) => name.endsWith('.test.js'))
   .filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part)))
-  .sort();
+  .sort()
+  .sort((one, other) => turn(one) - turn(other));
 if (files.length === 0) {
   console.error(`no test file matches ${wanted.join(' ')}`);
   process.exit(1);
 }
+const shared = files.filter(mayShare);
+const alone = files.filter((file) => !shared.includes(file));
 const env = { ...process.env };
 // Costs every Node 20 start about 40 ms and changes nothing here.
 delete env.NODE_EXTRA_CA_CERTS;
@@ -31,7 +82,7 @@ const flags = [
 ];
 // A file that hangs is a failure with a name, not a night of waiting; the slowest takes 40 s.
 if (process.env.RMTX_LONG_TESTS !== '1') flags.push('--test-timeout=150000');
-const child = spawnSync(process.execPath, [...flags, ...files], {
+const child = spawnSync(process.execPath, [...flags, ...alone, ...grouped(shared)], {
   stdio: 'inherit',
   env,
 });

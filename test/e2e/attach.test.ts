@@ -3,9 +3,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Gate } from '../support/gate.js';
 import { PairedRig } from '../support/paired-rig.js';
+import { eventually } from '../support/programs.js';
 import type { Result, RigProject, RunningRmtx } from '../support/rig.js';
 
 const paired = new PairedRig();
@@ -231,12 +231,13 @@ async function untilRemembered(
   const projects = path.join(client.home, '.rmtx', 'projects');
   const [name = ''] = readdirSync(projects);
   const file = path.join(projects, name, 'runs', runId, 'offsets');
-  for (;;) {
+  await eventually(`${offsets.join()} in ${file}`, () => {
     const bytes = existsSync(file) ? readFileSync(file) : Buffer.alloc(0);
-    if (bytes.length === 16)
-      if (offsets.every((offset, at) => bytes.readBigUInt64LE(at * 8) === BigInt(offset))) return;
-    await nextTurn();
-  }
+    if (bytes.length !== 16) return undefined;
+    return offsets.every((offset, at) => bytes.readBigUInt64LE(at * 8) === BigInt(offset))
+      ? true
+      : undefined;
+  });
 }
 
 function sha(bytes: Buffer): string {

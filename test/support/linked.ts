@@ -1,4 +1,5 @@
 /** A client's link to a scripted host, in this process, by way of a proxy that can cut it. */
+import { EventEmitter, once } from 'node:events';
 import path from 'node:path';
 import type { ClientHome } from '../../src/client/home.js';
 import { chooseHost } from '../../src/client/host-choice.js';
@@ -17,6 +18,7 @@ export class LinkScene implements AsyncDisposable {
   readonly abort = new AbortController();
   /** What was told of outages. */
   readonly outages: Outage[] = [];
+  readonly #events = new EventEmitter();
 
   private constructor(made: { rig: Rig; host: LyingHost; proxy: CuttingProxy; limitMs: number }) {
     this.rig = made.rig;
@@ -32,7 +34,10 @@ export class LinkScene implements AsyncDisposable {
       abortSignal: this.abort.signal,
       limitMs: made.limitMs,
       onNotice: () => undefined,
-      onOutage: (outage) => this.outages.push(outage),
+      onOutage: (outage) => {
+        this.outages.push(outage);
+        this.#events.emit('told');
+      },
     });
   }
 
@@ -41,6 +46,11 @@ export class LinkScene implements AsyncDisposable {
     const host = await LyingHost.start(rig);
     const proxy = await CuttingProxy.to(host.port);
     return new LinkScene({ rig, host, proxy, limitMs });
+  }
+
+  /** Resolves when this was told of outages so many times. */
+  async hasTold(count: number): Promise<void> {
+    while (this.outages.length < count) await once(this.#events, 'told');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,9 +5,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { VERSION } from '../../../src/version.js';
+import { BIN } from '../../support/rig.js';
 import { runMain } from './run-main.js';
 
-const MAIN = path.resolve(__dirname, '../../../src/cli/main.js');
 const scratch = realpathSync(mkdtempSync(path.join(os.tmpdir(), 'rmtx-main-')));
 const project = path.join(scratch, 'project');
 const bare = path.join(scratch, 'bare');
@@ -124,7 +124,7 @@ test('a mistyped code is refused before anything is dialled', async () => {
 });
 
 test('a reader that leaves early causes no stack trace', () => {
-  const command = `"${process.execPath}" "${MAIN}" help exec | true; exit "\${PIPESTATUS[0]}"`;
+  const command = `"${process.execPath}" "${BIN}" help exec | true; exit "\${PIPESTATUS[0]}"`;
   const { status, stderr } = spawnSync('bash', ['-c', command], { encoding: 'utf8' });
   assert.deepEqual([status, stderr], [0, '']);
 });

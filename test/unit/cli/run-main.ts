@@ -1,9 +1,7 @@
-/** Runs the compiled entry as a process of its own: exit codes and streams are what these tests are about. */
+/** Runs the program as it ships, as a process of its own: exit codes and streams are what these tests are about. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import path from 'node:path';
-
-const MAIN = path.resolve(__dirname, '../../../src/cli/main.js');
+import { BIN } from '../../support/rig.js';
 
 export interface MainResult {
   readonly code: number | null;
@@ -23,7 +21,7 @@ export async function runMain(
   args: readonly string[],
   options: MainOptions = {},
 ): Promise<MainResult> {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const child = spawn(process.execPath, [BIN, ...args], {
     cwd: options.cwd,
     env: { PATH: process.env['PATH'] ?? '', ...options.env },
     stdio: 'pipe',

@@ -49,7 +49,7 @@ describe('the link to a host', () => {
     await connected(scene);
     await scene.proxy.goDown();
     const again = scene.link.connect(greet);
-    while (scene.outages.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    await scene.hasTold(1);
     await scene.proxy.comeBack();
     await again;
     const [lasting, over, ...others] = scene.outages;

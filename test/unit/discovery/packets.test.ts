@@ -12,6 +12,7 @@ import {
 } from '../../../src/discovery/packets.js';
 import type { HostFacts } from '../../../src/discovery/packets.js';
 import type { PeerId } from '../../../src/trust/fingerprint.js';
+import { anyText } from '../../support/any-text.js';
 
 const word = (maxLength: number) =>
   fc.stringMatching(new RegExp(`^[a-z0-9-]{1,${maxLength}}$`)).filter((text) => text.length > 0);
@@ -20,7 +21,7 @@ const nonces = fc.uint8Array({ minLength: NONCE_BYTES, maxLength: NONCE_BYTES })
 
 const facts: fc.Arbitrary<HostFacts> = fc.record({
   service: word(63),
-  name: fc.string({ unit: 'binary', maxLength: 300 }),
+  name: anyText(300),
   port: fc.integer({ min: 1, max: 0xffff }),
   identityPrefix: fc.stringMatching(/^[0-9a-f]{16}$/) as fc.Arbitrary<PeerId>,
   isPairingOpen: fc.boolean(),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { MAX_LABEL_LENGTH, safeLabel } from '../../../src/trust/label.js';
+import { anyText } from '../../support/any-text.js';
 
 test('ordinary names stay as they are', () => {
   for (const name of ['laptop', 'Anna’s MacBook Pro', 'build-01.local', '工作站', 'größe'])
@@ -20,7 +21,7 @@ test('nothing to show has a name, too', () => {
 
 test('whatever comes in, what comes out is short, printable, and stays', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 600 }), (text) => {
+    fc.property(anyText(600), (text) => {
       const label = safeLabel(text);
       assert.ok(label.length > 0 && label.length <= MAX_LABEL_LENGTH);
       assert.doesNotMatch(
