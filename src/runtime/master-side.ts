@@ -27,6 +27,8 @@ const PIECE_BYTES = 64 * 1024;
  */
 const WRITE_BYTES = 4 * 1024;
 const LONGEST_WRITE_PAUSE_MS = 32;
+/** A host that takes nothing for so long is waited for no more: a Ctrl-C may be behind. */
+const LONGEST_ECHO_WAIT_MS = 100;
 /** While something that the command left behind holds the terminal. */
 const HELD_PAUSE_MS = 5;
 /** Ctrl-D, what a terminal in line mode calls the end; twice, because the first only ends a begun line. */
@@ -176,10 +178,20 @@ export class MasterSide implements KeptTerminal {
       if (length > 0) {
         pauseMs = 1;
         await setImmediate();
+        await this.#untilShown();
       } else {
         await delay(pauseMs);
         pauseMs = Math.min(pauseMs * 2, LONGEST_WRITE_PAUSE_MS);
       }
+    }
+  }
+
+  /** While the host does not take what was shown, nothing is read here, and the next echo may find no room. */
+  async #untilShown(): Promise<void> {
+    const deadline = performance.now() + LONGEST_ECHO_WAIT_MS;
+    for (let pauseMs = 1; this.#ends.output.writableNeedDrain; pauseMs *= 2) {
+      if (performance.now() > deadline) return;
+      await delay(pauseMs);
     }
   }
 
