@@ -2,7 +2,7 @@
 // helper files in a bare directory as tests, so the files are named one by one.
 //   npm test                     everything
 //   npm test -- unit             only paths that contain "unit"
-// The runner gives each file that it is named a process. A unit test is over in less time than its
+// The runner starts a process for each file that it is given. A unit test is over in less time than its
 // process takes to start, so unit tests share a few (dist/test-groups, made anew each time).
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -41,13 +41,13 @@ function mayShare(file) {
   return !/process\.(argv|chdir|umask|exit)\b|\bmock\.|process\.env\S* (\?\?)?= /.test(text);
 }
 
-/** Files that load the others, each in its turn: of each kind of test and each folder every one has some. */
+/** Files that load the others, each in its turn: neighbours, which need much of the same code. */
 function grouped(files) {
   rmSync(GROUPS, { recursive: true, force: true });
   mkdirSync(GROUPS);
   const count = Math.ceil(files.length / GROUP_SIZE);
   return Array.from({ length: count }, (_, group) => {
-    const members = files.filter((_file, index) => index % count === group);
+    const members = files.slice(group * GROUP_SIZE, (group + 1) * GROUP_SIZE);
     const lines = members.map((file) => `require('${path.posix.relative(GROUPS, file)}');\n`);
     const entry = path.join(GROUPS, `unit-${group + 1}.js`);
     writeFileSync(entry, lines.join(''));
