@@ -97,7 +97,7 @@ describe('a flood', () => {
     await using scene = await Scene.create();
     const opened: LyingRun[] = [];
     const refusals = new Map<string, number>();
-    const tries = Array.from({ length: 200 }, async () => {
+    const tries = Array.from({ length: 100 }, async () => {
       const run = await scene.liar.connect();
       try {
         await run.open();
@@ -130,7 +130,7 @@ describe('a flood', () => {
     };
     const [liar, other] = [LyingClient.paired(rig, host), LyingClient.paired(rig, host)];
     const sockets: (TLSSocket | undefined)[] = [];
-    for (let batch = 0; batch < 8; batch++)
+    for (let batch = 0; batch < 6; batch++)
       sockets.push(
         ...(await Promise.all(
           Array.from({ length: 100 }, async () => {
