@@ -49,68 +49,82 @@ async function twoProjects(rig: Rig): Promise<{
 }
 
 describe('a damaged file of the host', () => {
-  for (const [how, damage] of damages)
-    test(`${how}: context, index of a workspace, record of a run: the rest goes on, and so does it`, async () => {
-      await using rig = new Rig();
-      const { host, client, hurt, other } = await twoProjects(rig);
-      const context = fileIn(path.join(host.stateDirectory, 'contexts'), /^hurt-/);
+  test('context, index of a workspace, record of a run: the rest goes on, and so does it', async () => {
+    await using rig = new Rig();
+    const host = await rig.host();
+    const client = rig.pairedClient(host);
+    const project = (name: string): RigProject =>
+      client.project({ file: 'content' }, { host, config: { context: { name } } });
+    const list = async (): Promise<string> => {
+      const { code, text, stderr } = await client.rmtx(['context', 'list', '--host', host.address]);
+      assert.equal(code, 0, stderr);
+      return text;
+    };
+    const projects = [project('other')];
+    await runs(projects[0]!);
+    for (const [how, damage] of damages) {
+      const hurt = project(how);
+      await runs(hurt);
+      const context = fileIn(path.join(host.stateDirectory, 'contexts'), new RegExp(`^${how}-`));
       damage(path.join(context, 'context.json'));
-      const list = await client.rmtx(['context', 'list', '--host', host.address]);
-      assert.equal(list.code, 0, list.stderr);
-      assert.match(list.text, /^other-/m);
-      await runs(other);
-      const said = /context hurt-\S+: .*context\.json is damaged; it is set aside/;
+      assert.match(await list(), /^other-/m);
+      await runs(projects[0]!);
+      const said = new RegExp(`context ${how}-\\S+: .*context\\.json is damaged; it is set aside`);
       assert.match((await host.running.says(said))[0], said);
       await runs(hurt);
-      assert.match(
-        (await client.rmtx(['context', 'list', '--host', host.address])).text,
-        /^hurt-/m,
-      );
+      assert.match(await list(), new RegExp(`^${how}-`, 'm'));
 
       damage(path.join(context, 'slots', '0', 'index'));
       await runs(hurt);
       await runs(hurt);
+      projects.push(hurt);
+    }
 
-      await host.stop();
-      const record = path.join(host.stateDirectory, 'runs', 'r0123456789abcdef');
+    await host.stop();
+    for (const [index, [, damage]] of damages.entries()) {
+      const id = `r000000000000000${index}`;
+      const record = path.join(host.stateDirectory, 'runs', id);
       mkdirSync(record);
-      const fields = { id: 'r0123456789abcdef', state: 'running', client_id: 'x', context_id: 'y' };
+      const fields = { id, state: 'running', client_id: 'x', context_id: 'y' };
       writeFileSync(path.join(record, 'record.json'), JSON.stringify(fields));
       damage(path.join(record, 'record.json'));
-      const again = await rig.host({ stateDirectory: host.stateDirectory });
-      assert.match(again.running.stderr, /run r0123456789abcdef: its record is damaged/);
-      for (const project of [hurt, other]) await runs(project, ['--host', again.address]);
-    });
+    }
+    const again = await rig.host({ stateDirectory: host.stateDirectory });
+    for (const index of damages.keys())
+      assert.match(again.running.stderr, new RegExp(`run r0{15}${index}: its record is damaged`));
+    for (const each of projects) await runs(each, ['--host', again.address]);
+  });
 
   test('who is trusted: only that client is out, and can pair again', async () => {
     await using rig = new Rig();
-    for (const [how, damage] of damages) {
-      const host = await rig.host();
-      const hurt = rig.pairedClient(host);
-      const record = fileIn(path.join(host.stateDirectory, 'clients'), /\.json$/);
-      const other = rig.pairedClient(host);
-      damage(record);
+    const host = await rig.host();
+    const records = path.join(host.stateDirectory, 'clients');
+    const hurt = rig.pairedClient(host);
+    const id = path.basename(fileIn(records, /\.json$/), '.json');
+    const other = rig.pairedClient(host);
+    for (const [count, [how, damage]] of damages.entries()) {
+      damage(path.join(records, `${id}.json`));
       const refused = await hurt.rmtx(['ping', '--host', host.address]);
       assert.equal(refused.code, 1, how);
       assert.match(refused.stderr, /does not know this client[^]*hint: .*rmtx pair/);
-      await host.running.says(/clients\/[0-9a-f]{16}\.json .*set aside/);
+      await host.running.says(new RegExp(`(?:clients/${id}\\.json .*set aside[^]*){${count + 1}}`));
       assert.equal((await other.rmtx(['ping', '--host', host.address])).code, 0);
       const { clients } = JSON.parse((await host.admin('clients', '--json')).text) as {
-        clients: object[];
+        clients: { id: string }[];
       };
-      assert.equal(clients.length, 1);
-      const code = await host.pairCode();
-      const paired = await hurt.rmtx(['pair', '--host', host.address, '--code', code]);
-      assert.equal(paired.code, 0, paired.stderr);
+      assert.ok(clients.length === 1 && clients[0]?.id !== id);
+      await hurt.pair(host);
     }
   });
 
   test('its key: it does not start, says which file, and leaves it alone', async () => {
     await using rig = new Rig();
+    const host = await rig.host();
+    await host.stop();
+    const key = path.join(host.stateDirectory, 'identity', 'key.pem');
+    const good = readFileSync(key);
     for (const [how, damage] of damages) {
-      const host = await rig.host();
-      await host.stop();
-      const key = path.join(host.stateDirectory, 'identity', 'key.pem');
+      writeFileSync(key, good);
       damage(key);
       const bytes = readFileSync(key);
       await assert.rejects(
@@ -195,22 +209,19 @@ describe('a damaged file of the client', () => {
 
   test('the record of a host: it says so, and how to go on', async () => {
     await using rig = new Rig();
+    const project = await rig.project({ file: 'content' });
+    const { client, host } = project;
+    const record = fileIn(path.join(client.home, '.rmtx', 'hosts'), /\.json$/);
+    const second = await rig.host();
+    client.befriend(second);
     for (const [how, damage] of damages) {
-      const project = await rig.project({ file: 'content' });
-      const { client, host } = project;
-      const hosts = path.join(client.home, '.rmtx', 'hosts');
-      const record = fileIn(hosts, /\.json$/);
-      const second = await rig.host();
-      const pair = ['pair', '--host', second.address, '--code', await second.pairCode()];
-      assert.equal((await client.rmtx(pair)).code, 0);
       damage(record);
       const result = await project.exec(['true']);
       assert.equal(result.code, 125, how);
       assert.match(result.stderr, /^rmtx: warning: .*hosts\/[0-9a-f]{16}\.json .*set aside/m);
       assert.match(result.stderr, /^rmtx: error: .*not the paired host/m);
       assert.equal((await client.rmtx(['ping', '--host', second.address])).code, 0);
-      const again = ['pair', '--host', host.address, '--code', await host.pairCode()];
-      assert.equal((await client.rmtx(again)).code, 0);
+      await client.pair(host);
       await runs(project);
     }
   });
