@@ -137,7 +137,7 @@ async function interrupted(script: string): Promise<Result> {
   return running.ended;
 }
 
-const SHORT_RUNS = isLong ? 500 : 40;
+const SHORT_RUNS = isLong ? 500 : 25;
 
 test(`the output of a short command is never lost (${SHORT_RUNS} runs)`, async () => {
   const runs = Array.from({ length: SHORT_RUNS }, (_, run) => run);

@@ -5,8 +5,11 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { Gate } from '../support/gate.js';
+import { PairedRig } from '../support/paired-rig.js';
 import { Rig } from '../support/rig.js';
-import type { RigProject, RunningRmtx, Tree } from '../support/rig.js';
+import type { RigProject, RunningRmtx } from '../support/rig.js';
+
+const paired = new PairedRig();
 
 const MIB = 1024 * 1024;
 const LOST = /^rmtx: connection lost; looking for the host.*$/gm;
@@ -19,15 +22,13 @@ interface Scene extends AsyncDisposable {
 }
 
 /** A project whose host is reached through a proxy. */
-async function sceneIn(rig: Rig, files: Tree = {}): Promise<Scene> {
-  const host = await rig.host();
-  const client = rig.pairedClient(host);
-  const proxy = await CuttingProxy.to(host.port);
-  const gate = await Gate.in(rig.directory);
+async function sceneOf(project: RigProject): Promise<Scene> {
+  const proxy = await CuttingProxy.to(project.host.port);
+  const gate = await Gate.in(project.client.rig.directory);
   return {
     proxy,
     gate,
-    project: client.project(files, { host }),
+    project,
     [Symbol.asyncDispose]: async () => {
       await proxy[Symbol.asyncDispose]();
       await gate[Symbol.asyncDispose]();
@@ -65,14 +66,13 @@ function ticketsOf({ client }: RigProject): string[] {
 
 describe('a connection that is cut', () => {
   test('in the upload: what was sent is not sent again, and the command runs once', async () => {
-    await using rig = new Rig();
-    const big = randomBytes(12 * MIB);
+    const big = randomBytes(8 * MIB);
     const small = Object.fromEntries(
       Array.from({ length: 200 }, (_, index) => [`src/f${index}`, `content ${index}\n`]),
     );
-    await using scene = await sceneIn(rig, { big, ...small });
+    await using scene = await sceneOf(paired.project({ big, ...small }));
     const { proxy, project } = scene;
-    proxy.cutAfter = 3 * MIB;
+    proxy.cutAfter = 2 * MIB;
     proxy.cutsLeft = 3;
     const result = await project.sh('sha256sum big; ls src | wc -l; echo ran >> ran', flags(scene));
     assert.equal(result.code, 0, result.stderr);
@@ -80,18 +80,17 @@ describe('a connection that is cut', () => {
     assert.equal(readFileSync(project.path('ran'), 'utf8'), 'ran\n');
     assert.equal(proxy.cutsLeft, 0);
     // Each cut costs the chunk of 1 MiB that was on its way.
-    assert.ok(proxy.carriedInAll < 16 * MIB, `${proxy.carriedInAll} bytes were carried`);
+    assert.ok(proxy.carriedInAll < 12 * MIB, `${proxy.carriedInAll} bytes were carried`);
     assert.equal(result.stderr, '');
   });
 
   test('in the output and the input: every byte arrives once, in order', async () => {
-    await using rig = new Rig();
-    const bytes = randomBytes(20 * MIB);
-    await using scene = await sceneIn(rig, { bytes });
+    const bytes = randomBytes(8 * MIB);
+    await using scene = await sceneOf(paired.project({ bytes }));
     const { proxy, project } = scene;
     assert.equal((await project.sh('true', flags(scene))).code, 0);
-    proxy.cutAfter = 5 * MIB;
-    const input = randomBytes(20 * MIB);
+    proxy.cutAfter = 2 * MIB;
+    const input = randomBytes(8 * MIB);
     const running = project.client.start(
       ['exec', '--host', proxy.address, '--', 'sh', '-c', 'cat bytes >&2 & cat; wait'],
       { cwd: project.root, stdio: ['pipe', 'pipe', 'pipe'] },
@@ -107,9 +106,8 @@ describe('a connection that is cut', () => {
   });
 
   test('with the output held back by whoever reads it: nothing is lost or doubled', async () => {
-    await using rig = new Rig();
     const bytes = randomBytes(8 * MIB);
-    await using scene = await sceneIn(rig, { bytes });
+    await using scene = await sceneOf(paired.project({ bytes }));
     const running = start(scene, 'cat bytes');
     const { stdout } = running.child;
     stdout?.pause();
@@ -125,29 +123,27 @@ describe('a connection that is cut', () => {
   });
 
   test('in the way home: what has arrived is not fetched again', async () => {
-    await using rig = new Rig();
-    await using scene = await sceneIn(rig);
+    await using scene = await sceneOf(paired.project());
     const { proxy, project } = scene;
-    proxy.cutAfter = 4 * MIB;
+    proxy.cutAfter = 2 * MIB;
     const script =
-      'head -c 15000000 /dev/urandom > large; mkdir small; for i in $(seq 150); do head -c 50000 /dev/urandom > small/$i; done; cat large small/* | sha256sum';
+      'head -c 8000000 /dev/urandom > large; mkdir small; for i in $(seq 80); do head -c 50000 /dev/urandom > small/$i; done; cat large small/* | sha256sum';
     const result = await project.sh(script, flags(scene));
     assert.equal(result.code, 0, result.stderr);
     const names = ['large', ...readdirSync(project.path('small')).map((name) => `small/${name}`)];
-    assert.equal(names.length, 151);
+    assert.equal(names.length, 81);
     const inOrder = names.toSorted((a, b) => (a < b ? -1 : 1));
     assert.equal(
       result.text.split(' ')[0],
       sha(Buffer.concat(inOrder.map((name) => readFileSync(project.path(name))))),
     );
     assert.ok(proxy.connections > 4, `${proxy.connections} connections`);
-    assert.ok(proxy.carriedInAll < 45 * MIB, `${proxy.carriedInAll} bytes were carried`);
+    assert.ok(proxy.carriedInAll < 24 * MIB, `${proxy.carriedInAll} bytes were carried`);
     assert.deepEqual(ticketsOf(project), []);
   });
 
   test('anywhere in the last words: the changes are here, and the next run starts from them', async () => {
-    await using rig = new Rig();
-    await using scene = await sceneIn(rig, { a: 'a' });
+    await using scene = await sceneOf(paired.project({ a: 'a' }));
     const { proxy, project } = scene;
     const script = 'date +%N > now; cat now';
     assert.equal((await project.sh(script, flags(scene))).code, 0);
@@ -166,8 +162,7 @@ describe('a connection that is cut', () => {
 
 describe('a host that cannot be reached for a while', () => {
   test('is said once, found again, and the run has gone on meanwhile', async () => {
-    await using rig = new Rig();
-    await using scene = await sceneIn(rig, { a: 'a' });
+    await using scene = await sceneOf(paired.project({ a: 'a' }));
     const { proxy, project, gate } = scene;
     const running = start(scene, `echo before; ${gate.command}; echo after; echo made > made`);
     await gate.arrived(running);
@@ -188,8 +183,7 @@ describe('a host that cannot be reached for a while', () => {
   });
 
   test('is said to those who read JSON, too', async () => {
-    await using rig = new Rig();
-    await using scene = await sceneIn(rig);
+    await using scene = await sceneOf(paired.project());
     const { proxy, gate } = scene;
     const running = start(scene, `${gate.command}; echo after`, '--json');
     await gate.arrived(running);
@@ -210,8 +204,7 @@ describe('a host that cannot be reached for a while', () => {
   });
 
   test('a short cut is worth no word, except with -v', async () => {
-    await using rig = new Rig();
-    await using scene = await sceneIn(rig);
+    await using scene = await sceneOf(paired.project());
     const { proxy, gate } = scene;
     for (const more of [[], ['-v']]) {
       const running = start(scene, gate.command, ...more);
@@ -229,8 +222,7 @@ describe('a host that cannot be reached for a while', () => {
   });
 
   test('longer than the grace: 125, with the way back, and the command is ended', async () => {
-    await using rig = new Rig();
-    await using scene = await sceneIn(rig);
+    await using scene = await sceneOf(paired.project());
     const { proxy, project } = scene;
     const script = "trap 'echo ended > ended; exit 7' INT; echo ready; while :; do sleep 0.1; done";
     const running = start(scene, script, '--disconnect-grace', '2s');
@@ -254,8 +246,7 @@ describe('a host that cannot be reached for a while', () => {
   });
 
   test('Ctrl-C meanwhile is carried out when it is found', async () => {
-    await using rig = new Rig();
-    await using scene = await sceneIn(rig);
+    await using scene = await sceneOf(paired.project());
     const { proxy, project } = scene;
     const script =
       "trap 'echo trapped > trapped; exit 9' INT; echo ready; while :; do sleep 0.1; done";
@@ -273,8 +264,7 @@ describe('a host that cannot be reached for a while', () => {
 });
 
 test('a client that was suspended for longer than the host waits comes back by itself', async () => {
-  await using rig = new Rig();
-  await using scene = await sceneIn(rig);
+  await using scene = await sceneOf(paired.project());
   const { proxy, project, gate } = scene;
   const running = start(scene, `echo before; ${gate.command}; echo after > after; echo after`);
   await gate.arrived(running);
@@ -292,7 +282,7 @@ test('a client that was suspended for longer than the host waits comes back by i
 
 test('a host that was killed and is back says what became of the run: 125, and its output', async () => {
   await using rig = new Rig();
-  await using scene = await sceneIn(rig);
+  await using scene = await sceneOf(await rig.project());
   const { proxy, project, gate } = scene;
   const running = start(scene, `echo before; echo made > made; ${gate.command}; echo after`);
   await gate.arrived(running);
@@ -310,7 +300,7 @@ test('a host that was killed and is back says what became of the run: 125, and i
 
 test('a run that never started at the host is opened again', async () => {
   await using rig = new Rig();
-  await using scene = await sceneIn(rig, { big: randomBytes(20 * MIB) });
+  await using scene = await sceneOf(await rig.project({ big: randomBytes(20 * MIB) }));
   const { proxy, project } = scene;
   const running = start(scene, 'echo ran >> ran; wc -c < big');
   await proxy.hasCarried(5 * MIB);

@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { hostStatus } from '../../src/host/administration.js';
 import { StandInPrograms, eventually } from '../support/programs.js';
 import { stateOf } from '../support/processes.js';
 import { Rig } from '../support/rig.js';
@@ -62,16 +63,19 @@ interface Awake {
   readonly reason: string | null;
 }
 
+/** What `rmtx host status` says. */
 async function awake(host: RigHost): Promise<Awake> {
   const status = await host.admin('status', '--json');
   return (JSON.parse(status.text) as { keeps_awake: Awake }).keeps_awake;
 }
 
-function awakeIs(host: RigHost, state: string): Promise<Awake> {
-  return eventually(state, async () => {
-    const now = await awake(host);
-    return now.state === state ? now : undefined;
+/** Asked for again and again without a process for each time. */
+async function awakeIs(host: RigHost, state: string): Promise<Awake> {
+  await eventually(state, async () => {
+    const { keepsAwake } = await hostStatus(host.stateDirectory);
+    return keepsAwake?.state === state ? true : undefined;
   });
+  return awake(host);
 }
 
 function descriptorsOf(pid: number): string[] {

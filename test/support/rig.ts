@@ -9,8 +9,11 @@ import { once } from 'node:events';
 import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { openPairCode } from '../../src/host/administration.js';
 import { removeTree } from '../../src/util/remove-tree.js';
 import { leavePaired } from './paired-state.js';
+
+const CODE_TTL_MS = 300_000;
 
 export const BIN = path.resolve(__dirname, '../../../bin/rmtx.js');
 
@@ -244,11 +247,9 @@ export class RigHost {
     }).ended;
   }
 
+  /** As `rmtx host pair-code` has it, without its process. */
   async pairCode(): Promise<string> {
-    const { text, stderr } = await this.admin('pair-code');
-    const code = /code=(\d+)/.exec(text)?.[1];
-    if (code === undefined) throw new Error(`no code: ${text}${stderr}`);
-    return code;
+    return (await openPairCode(this.stateDirectory, { ttlMs: CODE_TTL_MS })).code;
   }
 
   /** Asks it to end, as a service manager does. */
