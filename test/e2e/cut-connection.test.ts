@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { Rig } from '../support/rig.js';
@@ -54,6 +54,36 @@ test(`a connection cut at any byte is made again, and the run ends as if nothing
   const after = await client.rmtx(command, { cwd: project.root });
   assert.equal(after.code, 0, after.stderr);
   assert.equal(readFileSync(project.path('zeros')).length, 100_000);
+});
+
+test('equal files that are all written to while the connection is down go up as they are then', async () => {
+  await using rig = new Rig();
+  const host = await rig.host();
+  const client = await rig.pairedClient(host);
+  const names = Array.from({ length: 20 }, (_, index) => `f${index}`);
+  const filesOf = (text: string): Record<string, string> =>
+    Object.fromEntries(names.map((name) => [name, text.repeat(200_000)]));
+  const project = client.project(filesOf('a'), { host });
+  await using proxy = await CuttingProxy.to(host.port);
+  const args = [
+    'exec',
+    '--host',
+    proxy.address,
+    '--',
+    'sh',
+    '-c',
+    'ls f* | wc -l; cat f* | tr -d b | wc -c',
+  ];
+  const running = client.start(args, { cwd: project.root });
+  // The content is on its way, so it was asked for, so the scan is over.
+  await proxy.hasCarried(4 * HANDSHAKE_BYTES);
+  await proxy.goDown();
+  project.write(filesOf('b'));
+  rmSync(project.path('f0'));
+  await proxy.comeBack();
+  const result = await running.ended;
+  assert.equal(result.code, 0, result.stderr);
+  assert.equal(result.text, '19\n0\n');
 });
 
 function bytesOfSources(project: RigProject): number {
