@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { RmtxError } from '../errors.js';
 import { closest } from '../util/closest.js';
 import { printable } from '../util/printable.js';
-import { parseDuration } from '../util/units.js';
+import { LONGEST_WAIT_MS, formatDuration, parseDuration } from '../util/units.js';
 import { commandGroups, findCommand, nextWords } from './command-table.js';
 import type { CommandSpec, FlagSpec } from './command-table.js';
 
@@ -197,11 +197,20 @@ function flagValue(flag: FlagSpec, token: OptionToken): string {
     throw new RmtxError('ERR_RMTX_BAD_FLAG', `${name} needs a value`, {
       hint: `${name}=${flag.value}`,
     });
-  if (flag.kind === 'duration' && parseDuration(token.value) === undefined)
-    throw new RmtxError('ERR_RMTX_BAD_FLAG', `${name} ${printable(token.value)} is not a time`, {
+  if (flag.kind !== undefined) checkTime(flag.kind, name, token.value);
+  return token.value;
+}
+
+function checkTime(kind: 'duration' | 'age', name: string, value: string): void {
+  const milliseconds = parseDuration(value);
+  if (milliseconds === undefined)
+    throw new RmtxError('ERR_RMTX_BAD_FLAG', `${name} ${printable(value)} is not a time`, {
       hint: 'write 90s, 15m, 2h or 7d',
     });
-  return token.value;
+  if (kind === 'duration' && milliseconds > LONGEST_WAIT_MS)
+    throw new RmtxError('ERR_RMTX_BAD_FLAG', `${name} ${printable(value)} is too long`, {
+      hint: `at the most ${formatDuration(LONGEST_WAIT_MS)}`,
+    });
 }
 
 function unknownFlag(command: CommandSpec, rawName: string): RmtxError {

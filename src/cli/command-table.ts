@@ -13,8 +13,8 @@ export interface FlagSpec {
   readonly short?: string;
   /** What stands for the value in help; a flag without it is a switch. */
   readonly value?: string;
-  /** `duration`: the value is a time like `90s` and is parsed as one. */
-  readonly kind?: 'duration';
+  /** The value is a time like `90s` and is parsed as one; a `duration` is waited for, which has a limit. */
+  readonly kind?: 'duration' | 'age';
   /** May be given more than once; without it the last one counts. */
   readonly isList?: true;
   readonly summary: string;
@@ -215,7 +215,7 @@ export const commandTable: readonly CommandSpec[] = [
       {
         name: 'older-than',
         value: 'TIME',
-        kind: 'duration',
+        kind: 'age',
         summary: 'Those not used for this time, like 168h or 7d',
       },
       ...target,

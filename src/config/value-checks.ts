@@ -1,5 +1,5 @@
 /** What single values of a config must be. Each function says what is wrong, or undefined. */
-import { parseDuration } from '../util/units.js';
+import { LONGEST_WAIT_MS, formatDuration, parseDuration } from '../util/units.js';
 
 const MAX_NAME_LENGTH = 100;
 const CONTROL = /\p{Cc}/u;
@@ -48,6 +48,8 @@ export function serviceComplaint(service: string): string | undefined {
 export function timeoutComplaint(timeout: string): string | undefined {
   const milliseconds = parseDuration(timeout);
   if (milliseconds === undefined) return 'is not a duration such as 750ms, 2s or 1m';
+  if (milliseconds > LONGEST_WAIT_MS)
+    return `must not be more than ${formatDuration(LONGEST_WAIT_MS)}`;
   return milliseconds > 0 ? undefined : 'must be more than zero';
 }
 

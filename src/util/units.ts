@@ -23,6 +23,9 @@ const BYTES: Readonly<Record<string, number>> = {
   tib: 2 ** 40,
 };
 
+/** Node's timers hold 31 bits of milliseconds, and one that is set to more goes off at once. */
+export const LONGEST_WAIT_MS = 24 * 24 * 60 * 60 * 1000;
+
 const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$/;
 const DURATION_PART = /(\d+(?:\.\d+)?)(ms|s|m|h|d)/g;
 const SIZE = /^(\d+(?:\.\d+)?) ?([a-z]+)$/;

@@ -141,14 +141,21 @@ function nearestDirectory(directory: string): string {
 
 /** Found out now, not after an hour's run. */
 function refuseUnwritable(file: string): void {
+  const why = whyUnwritable(file);
+  if (why === undefined) return;
+  throw new RmtxError(
+    'ERR_RMTX_BAD_FLAG',
+    `--report ${printable(file)} cannot be written (${why})`,
+  );
+}
+
+function whyUnwritable(file: string): string | undefined {
   try {
-    const exists = statSync(file, { throwIfNoEntry: false }) !== undefined;
-    accessSync(exists ? file : path.dirname(path.resolve(file)), constants.W_OK);
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (found?.isDirectory() === true) return 'EISDIR';
+    accessSync(found === undefined ? path.dirname(path.resolve(file)) : file, constants.W_OK);
+    return undefined;
   } catch (error) {
-    throw new RmtxError(
-      'ERR_RMTX_BAD_FLAG',
-      `--report ${printable(file)} cannot be written (${systemErrorCode(error) ?? 'unknown error'})`,
-      { cause: error },
-    );
+    return systemErrorCode(error) ?? 'unknown error';
   }
 }
