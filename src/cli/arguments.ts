@@ -36,7 +36,7 @@ export function parseCommandLine(argv: readonly string[]): Invocation {
   const { command, rest } = findCommandIn(argv);
   const { flags, operands } = readArguments(command, rest);
   if (flags.has('help')) return invocationOf('help', { operands: command.name.split(' ') });
-  refuseWrongCount(command, operands);
+  refuseWrongOperands(command, operands);
   return { command, flags, operands, isBare: false };
 }
 
@@ -229,7 +229,7 @@ function unknownFlag(command: CommandSpec, rawName: string): RmtxError {
   );
 }
 
-function refuseWrongCount(command: CommandSpec, operands: readonly string[]): void {
+function refuseWrongOperands(command: CommandSpec, operands: readonly string[]): void {
   const usage = `rmtx ${command.name}${command.operands === '' ? '' : ` ${command.operands}`}`;
   if (operands.length < command.minOperands)
     throw new RmtxError(
@@ -240,6 +240,11 @@ function refuseWrongCount(command: CommandSpec, operands: readonly string[]): vo
   const surplus = operands[command.maxOperands];
   if (surplus !== undefined)
     throw new RmtxError('ERR_RMTX_BAD_ARGUMENT', `${printable(surplus)} is one argument too many`, {
+      hint: `usage: ${usage}`,
+    });
+  // As a name it would fit everything, or the only one there is; it comes from a variable that is not set.
+  if (command.isWrapper !== true && operands.includes(''))
+    throw new RmtxError('ERR_RMTX_BAD_ARGUMENT', 'an argument is empty', {
       hint: `usage: ${usage}`,
     });
 }

@@ -89,7 +89,10 @@ export async function revokeClient(
   return { id: client.id, label: client.label, closedConnections: 0 };
 }
 
-/** The running host reads its trust store anew when it changes, so this needs no message to it. */
+/**
+ * The label as it is kept: it may have been cut. The running host reads its trust store anew when it
+ * changes, so this needs no message to it.
+ */
 export function renameClient(
   stateDirectory: string,
   named: string,
@@ -98,8 +101,7 @@ export function renameClient(
   const trust = openTrust(stateDirectory);
   const client = trust.find(named);
   if (client === undefined) throw unknownClient(named);
-  trust.rename(client.id, label);
-  return { id: client.id, label };
+  return trust.rename(client.id, label);
 }
 
 export interface HostStatus {

@@ -45,6 +45,9 @@ describe('host clients', () => {
 
     const renamed = await host.admin('clients', 'rename', 'laptop', 'old laptop');
     assert.equal(renamed.text, `renamed\t${listed.id}\told laptop\n`, renamed.stderr);
+    const long = await host.admin('clients', 'rename', listed.id, 'x'.repeat(300));
+    assert.equal(long.text, `renamed\t${listed.id}\t${'x'.repeat(64)}\n`, long.stderr);
+    assert.equal((await host.admin('clients', 'rename', listed.id, 'old laptop')).code, 0);
     const unknown = await host.admin('clients', 'revoke', 'nobody', '--json');
     assert.equal(unknown.code, 1);
     assert.equal(jsonError(unknown).code, 'ERR_RMTX_CLIENT_NOT_FOUND');

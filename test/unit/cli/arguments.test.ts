@@ -35,6 +35,12 @@ test('a nested command is found by its words, and a group alone means its usual 
   assert.equal(names('-v'), 'version');
 });
 
+test('an empty argument names nothing; to a command that is run it is one like any other', () => {
+  for (const argv of [['cancel', ''], ['pull', 'a', ''], ['host', 'clients', 'rename', 'a', '']])
+    assert.deepEqual(refusal(...argv).message, 'an argument is empty');
+  assert.deepEqual(parse('exec', '--', 'printf', '').operands, ['printf', '']);
+});
+
 test('an unknown command fails and names the closest', () => {
   assert.deepEqual(refusal('hsot'), {
     code: 'ERR_RMTX_UNKNOWN_COMMAND',
