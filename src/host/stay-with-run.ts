@@ -34,7 +34,8 @@ export async function stayWithRun(
   await delivered;
   talk.send({ type: 'exited', ...report });
   const changeSet = await talk.orGone(run.collected);
-  if (changeSet === undefined) return;
+  // Taken by an earlier visitor, it is no longer there to be handed over.
+  if (changeSet === undefined || run.state === 'done') return;
   const answer = await handOver(talk, run, changeSet);
   // One who was sent away has a successor, whose word counts.
   if (!run.visitors.isCurrent(talk)) return;

@@ -81,6 +81,8 @@ describe('attach', () => {
     const again = await rmtx(project, 'attach', runId);
     assert.equal(again.code, 3, again.stderr);
     assert.equal(sha(again.stdout), sha(bytes));
+    const { stderr } = await project.host.stop();
+    assert.doesNotMatch(stderr, /a visit failed/);
   });
 
   test('keeps both where a path was changed here meanwhile: 122', async () => {
