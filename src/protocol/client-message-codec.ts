@@ -1,6 +1,7 @@
 /** Client → host messages, to and from JSON. The order and the meaning are in messages.ts. */
 import { LARGE_BLOB_BYTES } from '../store/chunk-list.js';
 import type { ManifestId } from '../sync/entry.js';
+import { LONGEST_WAIT_MS } from '../util/units.js';
 import { Fields, badMessage } from './fields.js';
 import {
   ATTACH_MODES,
@@ -11,6 +12,7 @@ import {
   MAX_AHEAD_FILES,
   MAX_FORWARDED,
   MAX_PULLED_PATHS,
+  MAX_RUN_LABEL_LENGTH,
   MAX_ROUNDS,
   RUN_ID_PATTERN,
 } from './messages.js';
@@ -34,7 +36,7 @@ export function parseClientMessage(value: unknown): ClientMessage {
         runId: fields.matching('run_id', RUN_ID_PATTERN),
         contextKey: fields.matching('context_key', CONTEXT_KEY_PATTERN),
         contextName: fields.string('context_name', 200),
-        label: fields.string('label', 200),
+        label: fields.string('label', MAX_RUN_LABEL_LENGTH),
         offersEntriesAhead: fields.has('offers_entries_ahead')
           ? fields.boolean('offers_entries_ahead')
           : false,
@@ -56,12 +58,12 @@ export function parseClientMessage(value: unknown): ClientMessage {
         cwd: fields.string('cwd'),
         env: fields.stringMap('env', 10_000),
         hasStdin: fields.boolean('has_stdin'),
-        timeoutMs: fields.optionalInteger('timeout_ms', 1, 1e12),
+        timeoutMs: fields.optionalInteger('timeout_ms', 1, LONGEST_WAIT_MS),
         wantsSyncBack: fields.boolean('wants_sync_back'),
         clockOffsetUs: fields.integer('clock_offset_us', -Number.MAX_SAFE_INTEGER),
         terminal: fields.has('terminal') ? parseTerminal(fields.object('terminal')) : undefined,
         isDetached: fields.boolean('is_detached'),
-        disconnectGraceMs: fields.optionalInteger('disconnect_grace_ms', 0, 1e12),
+        disconnectGraceMs: fields.optionalInteger('disconnect_grace_ms', 0, LONGEST_WAIT_MS),
       };
     case 'run_attach':
       return {

@@ -317,6 +317,8 @@ export const MAX_WAITING_NAMED = 5;
 
 /** Paths in one `pull`. */
 export const MAX_PULLED_PATHS = 1000;
+/** Of a run; in UTF-16 units. */
+export const MAX_RUN_LABEL_LENGTH = 200;
 
 /** At most this many problems travel in one message; the rest is counted in the last one. */
 export const MAX_PROBLEMS = 200;

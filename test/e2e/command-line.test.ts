@@ -50,6 +50,8 @@ describe('wrong usage', () => {
       [['exec', '--timeout', '99999999d', '--', 'true'], /--timeout 99999999d is too long[^]*24d/],
       [['exec', '--disconnect-grace', '25d', '--', 'true'], /--disconnect-grace 25d is too long/],
       [['ping', '--discovery-timeout', '25d'], /--discovery-timeout 25d is too long/],
+      [['exec', '--label', 'x'.repeat(201), '--', 'true'], /--label is longer than 200/],
+      [['cancel', ''], /an argument is empty[^]*usage: rmtx cancel RUN/],
       [['ping', 'me'], /me is one argument too many/],
       [['--verbose', 'ping'], /flags follow the command/],
       [['host', '--listen', ':99999'], /:99999 is not an address/],

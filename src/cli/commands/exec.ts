@@ -11,6 +11,7 @@ import type { Fallback } from '../../client/host-arrangement.js';
 import { autoRule } from '../../client/host-choice.js';
 import { resolveConfig } from '../../config/resolved-config.js';
 import { RmtxError, systemErrorCode } from '../../errors.js';
+import { MAX_RUN_LABEL_LENGTH } from '../../protocol/messages.js';
 import { printable } from '../../util/printable.js';
 import type { FlagValues, Invocation } from '../arguments.js';
 import { requestedEnvironment } from '../command-environment.js';
@@ -53,8 +54,10 @@ function isSimplyDialled({ fallback, host, config }: ExecCall): boolean {
 /** Checks everything that needs no host, the config with it; nothing has been read or sent before. */
 function execCall({ flags, operands }: Invocation): ExecCall {
   const cwd = path.resolve(flags.text('cwd') ?? '.');
-  const timeoutMs = positive(flags, 'timeout');
   // Wrong usage is said before anything that is wrong with the place.
+  const timeoutMs = positive(flags, 'timeout');
+  const disconnectGraceMs = positive(flags, 'disconnect-grace');
+  const label = labelOf(flags);
   const env = requestedEnvironment(flags.list('env'), process.env);
   const fallback = fallbackOf(flags);
   const forwards = forwardRequests(flags);
@@ -70,10 +73,10 @@ function execCall({ flags, operands }: Invocation): ExecCall {
     timeoutMs,
     hasSyncBack: !flags.has('no-sync-back'),
     allowMassDelete: flags.has('allow-mass-delete'),
-    label: flags.text('label'),
+    label,
     isDetached: flags.has('detach'),
     hasTerminal: wantsTerminal(flags),
-    disconnectGraceMs: positive(flags, 'disconnect-grace'),
+    disconnectGraceMs,
     forwards,
     fallback,
   };
@@ -114,6 +117,16 @@ function positive(flags: FlagValues, name: string): number | undefined {
   if (milliseconds === 0)
     throw new RmtxError('ERR_RMTX_BAD_FLAG', `--${name} must be more than nothing`);
   return milliseconds;
+}
+
+function labelOf(flags: FlagValues): string | undefined {
+  const label = flags.text('label');
+  if (label !== undefined && label.length > MAX_RUN_LABEL_LENGTH)
+    throw new RmtxError(
+      'ERR_RMTX_BAD_FLAG',
+      `--label is longer than ${MAX_RUN_LABEL_LENGTH} characters`,
+    );
+  return label;
 }
 
 /** What is over only after we have left cannot be reported. */
