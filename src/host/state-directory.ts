@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, lstatSync, mkdirSync, openSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, openSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { RmtxError, systemErrorCode } from '../errors.js';
-import { PRIVATE_DIRECTORY_MODE } from '../util/atomic-file.js';
+import { PRIVATE_DIRECTORY_MODE, ensurePrivateDirectory } from '../util/atomic-file.js';
 import { printable } from '../util/printable.js';
 
 /** Every place below a host's state directory: nothing else in the code joins these names. */
@@ -41,7 +41,7 @@ export function defaultStateDirectory(env: NodeJS.ProcessEnv = process.env): str
 export function openStateDirectory(directory: string): StatePaths {
   const root = path.resolve(directory);
   try {
-    mkdirSync(root, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+    ensurePrivateDirectory(root);
   } catch (error) {
     if (!['EEXIST', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) throw error;
     throw notOurDirectory(root);
@@ -58,7 +58,7 @@ export function openStateDirectory(directory: string): StatePaths {
     controlSocket: controlSocketPath(root),
   };
   for (const name of ['clients', 'contexts', 'workspaces', 'blobs', 'runs'] as const)
-    mkdirSync(paths[name], { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+    ensurePrivateDirectory(paths[name]);
   return paths;
 }
 

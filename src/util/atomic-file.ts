@@ -6,6 +6,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
@@ -72,8 +73,34 @@ export function readFileIfExists(file: string): Buffer | undefined {
   }
 }
 
+/**
+ * Makes it, and what is missing above it. By hand, as mkdir's own `recursive` never returns where a file
+ * system makes no directories and calls that ENOENT (/proc, automounts), and calls a read-only one ENOENT, too.
+ */
 export function ensurePrivateDirectory(directory: string): void {
-  mkdirSync(directory, { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+  if (isDirectory(directory)) return;
+  try {
+    makeDirectory(directory);
+  } catch (error) {
+    const parent = path.dirname(directory);
+    const isAboveMissing = parent !== directory && !isDirectory(parent);
+    if (systemErrorCode(error) !== 'ENOENT' || !isAboveMissing) throw error;
+    ensurePrivateDirectory(parent);
+    makeDirectory(directory);
+  }
+}
+
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { mode: PRIVATE_DIRECTORY_MODE });
+  } catch (error) {
+    // Another process was first.
+    if (systemErrorCode(error) !== 'EEXIST' || !isDirectory(directory)) throw error;
+  }
+}
+
+function isDirectory(name: string): boolean {
+  return statSync(name, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** Makes a rename in this directory survive a power cut. */

@@ -99,6 +99,8 @@ describe('a place where rmtx cannot work', () => {
       [['hosts'], { RMTX_HOME: file }, 1, /file is not a directory\n.*RMTX_HOME/],
       [['exec', '--', 'true'], { RMTX_HOME: file }, 125, /file is not a directory/],
       [['host', 'status'], { RMTX_STATE_DIR: file }, 1, /state directory .*file is not/],
+      [['hosts'], { RMTX_HOME: '/proc/no/home' }, 1, /(ENOENT|EROFS|EACCES).*'\/proc/],
+      [['host', 'status'], { RMTX_STATE_DIR: '/proc/none' }, 1, /(ENOENT|EROFS|EACCES).*'\/proc/],
       [['host', '--listen', '127.0.0.1:0'], { RMTX_STATE_DIR: file }, 1, /state directory/],
       [['host', '--listen', '192.0.2.1:0'], {}, 1, /cannot listen on 192\.0\.2\.1:0: this machine/],
     ];
