@@ -314,6 +314,18 @@ describe('exec in data', () => {
     assert.equal(jsonLines(result.text).at(-1)?.['type'], 'report');
   });
 
+  test('a config that asks for an image runs nothing on the bare host', async () => {
+    await using rig = new Rig();
+    const host = await rig.host();
+    const client = await rig.pairedClient(host);
+    const config = { runtime: { type: 'oci', image: 'ubuntu' } };
+    const project = client.project({}, { config, host });
+    const result = await project.sh('touch ran');
+    assert.equal(result.code, 125);
+    assert.match(result.stderr, /\.rmtx\.json asks for an image/);
+    assert.equal(project.has('ran'), false);
+  });
+
   test('--dry-run says what would be sent and runs nothing', async () => {
     await using rig = new Rig();
     const project = await rig.project({ 'a/big': 'x'.repeat(5000), small: 'y' });

@@ -10,6 +10,7 @@ import { openClientHome } from '../../client/home.js';
 import type { Fallback } from '../../client/host-arrangement.js';
 import { autoRule } from '../../client/host-choice.js';
 import { resolveConfig } from '../../config/resolved-config.js';
+import type { ResolvedConfig } from '../../config/resolved-config.js';
 import { RmtxError, systemErrorCode } from '../../errors.js';
 import { MAX_RUN_LABEL_LENGTH } from '../../protocol/messages.js';
 import { printable } from '../../util/printable.js';
@@ -62,8 +63,10 @@ function execCall({ flags, operands }: Invocation): ExecCall {
   const fallback = fallbackOf(flags);
   const forwards = forwardRequests(flags);
   refuseForwardsOfDetached(flags);
+  const config = resolveConfig({ cwd: nearestDirectory(cwd), configPath: flags.text('config') });
+  refuseImage(config);
   return {
-    config: resolveConfig({ cwd: nearestDirectory(cwd), configPath: flags.text('config') }),
+    config,
     home: openClientHome(),
     command: operands,
     cwd,
@@ -80,6 +83,16 @@ function execCall({ flags, operands }: Invocation): ExecCall {
     forwards,
     fallback,
   };
+}
+
+/** What was meant for an image is not let loose on the host itself. */
+function refuseImage({ runtime, configFile }: ResolvedConfig): void {
+  if (runtime.type === 'process') return;
+  throw new RmtxError(
+    'ERR_RMTX_RUNTIME_UNAVAILABLE',
+    `${printable(configFile)} asks for an image, and this rmtx cannot run commands in one yet`,
+    { hint: 'without runtime in the config, commands run on the host itself' },
+  );
 }
 
 function wantsTerminal(flags: FlagValues): boolean {
