@@ -16,9 +16,14 @@ export async function run({ flags }: Invocation): Promise<number> {
   process.stdout.write(
     flags.has('json')
       ? jsonDocument({ runs: shown.map(runInfoJson) })
-      : runsTable(shown, Date.now()),
+      : runsTable(shown, { nowMs: Date.now(), columns: columnsOf(process.stdout) }),
   );
   return 0;
+}
+
+/** A file or a pipe has no width: nothing is cut for it. */
+function columnsOf(stream: NodeJS.WriteStream): number | undefined {
+  return stream.isTTY ? stream.columns : undefined;
 }
 
 function withFewSettled(runs: readonly RunInfo[]): RunInfo[] {

@@ -3,6 +3,8 @@ import type { RunInfo } from '../../client/runs.js';
 import { ageText, renderTable } from './text.js';
 
 const MAX_COMMAND_LENGTH = 60;
+/** Less says nothing; it is a little more than the word above it. */
+const MIN_COMMAND_LENGTH = 10;
 
 export function runInfoJson(run: RunInfo): object {
   return {
@@ -18,22 +20,37 @@ export function runInfoJson(run: RunInfo): object {
   };
 }
 
-/** `nowMs` is our clock; the host's may differ. */
-export function runsTable(runs: readonly RunInfo[], nowMs: number): string {
-  return renderTable(
-    ['ID', 'STATE', 'AGE', 'EXIT', 'COMMAND', 'CONTEXT', 'LABEL'],
-    runs.map((run) => [
-      run.id,
-      run.state,
-      ageText(nowMs - Date.parse(run.startedAt)),
-      run.exitCode === undefined ? '-' : String(run.exitCode),
-      shortened(run.command.join(' ')),
-      run.context,
-      run.label,
-    ]),
-  );
+export interface RunsLook {
+  /** By our clock; the host's may differ. */
+  readonly nowMs: number;
+  /** Of the terminal that it goes to: the commands are cut until the lines fit, or nearly. */
+  readonly columns: number | undefined;
 }
 
-function shortened(text: string): string {
-  return text.length <= MAX_COMMAND_LENGTH ? text : `${text.slice(0, MAX_COMMAND_LENGTH - 1)}…`;
+export function runsTable(runs: readonly RunInfo[], { nowMs, columns }: RunsLook): string {
+  const table = (limit: number): string =>
+    renderTable(
+      ['ID', 'STATE', 'AGE', 'EXIT', 'COMMAND', 'CONTEXT', 'LABEL'],
+      runs.map((run) => [
+        run.id,
+        run.state,
+        ageText(nowMs - Date.parse(run.startedAt)),
+        run.exitCode === undefined ? '-' : String(run.exitCode),
+        shortened(run.command.join(' '), limit),
+        run.context,
+        run.label,
+      ]),
+    );
+  if (columns === undefined) return table(MAX_COMMAND_LENGTH);
+  const bare = table(MIN_COMMAND_LENGTH).split('\n');
+  const room = columns - Math.max(...bare.map((line) => line.length));
+  return table(clamped(MIN_COMMAND_LENGTH + room));
+}
+
+function clamped(length: number): number {
+  return Math.min(MAX_COMMAND_LENGTH, Math.max(MIN_COMMAND_LENGTH, length));
+}
+
+function shortened(text: string, limit: number): string {
+  return text.length <= limit ? text : `${text.slice(0, limit - 1)}…`;
 }

@@ -21,7 +21,7 @@ test('the table shows what there is, and a dash where there is nothing yet', () 
   const long = { ...going, command: ['x'.repeat(100)], exitCode: 0, label: '' };
   const early = { ...going, command: ['a\u001b[2J'], startedAt: '2026-01-02T03:05:00.000Z' };
   assert.equal(
-    runsTable([going, long, early], NOW),
+    runsTable([going, long, early], { nowMs: NOW, columns: undefined }),
     [
       `ID                 STATE    AGE   EXIT  COMMAND${' '.repeat(55)}CONTEXT  LABEL`,
       `r0123456789abcdef  running  1h4m  -     make -j${' '.repeat(55)}here     nightly`,
@@ -30,6 +30,18 @@ test('the table shows what there is, and a dash where there is nothing yet', () 
       '',
     ].join('\n'),
   );
+});
+
+test('on a terminal the commands are cut until the lines fit, but something of them is left', () => {
+  const long = { ...going, command: ['x'.repeat(100)] };
+  const widest = (columns: number): number =>
+    Math.max(
+      ...runsTable([going, long], { nowMs: NOW, columns })
+        .split('\n')
+        .map((line) => line.length),
+    );
+  assert.deepEqual([widest(200), widest(80), widest(70)], [118, 80, 70]);
+  assert.equal(widest(40), 68);
 });
 
 test('the JSON has every key, null where there is nothing yet', () => {
