@@ -178,7 +178,7 @@ const OPEN_A_WINDOW = 'run rmtx host pair-code on the host and use the code it p
 function wrongCode(triesLeft: number): RmtxError {
   const hint =
     triesLeft > 0
-      ? `type it again; tries left: ${triesLeft}`
+      ? `run this again with the code that the host shows; tries left: ${triesLeft}`
       : 'that was the last try: run rmtx host pair-code on the host again';
   return new RmtxError('ERR_RMTX_PAIRING_CODE_WRONG', 'the host did not accept the pairing code', {
     hint,

@@ -81,6 +81,9 @@ describe('ping and hosts', () => {
   test('hosts lists whom this client is paired with, and forgets', async () => {
     await using rig = new Rig();
     const [first, second] = [await rig.host(), await rig.host()];
+    const nobody = await rig.client().rmtx(['hosts']);
+    assert.deepEqual([nobody.code, nobody.text.split('\n').length], [0, 2]);
+    assert.match(nobody.stderr, /^rmtx: no host is paired yet: run rmtx init /);
     const client = rig.pairedClient(first);
     await client.pair(second);
     const { hosts } = json(await client.rmtx(['hosts', '--json'])) as {

@@ -246,7 +246,7 @@ function outcomeLines(
     readonly place: Place;
   },
 ): string[] {
-  const name = printable(asked.command[0] ?? '');
+  const name = printable(asked.command[0] ?? '') || "''";
   switch (outcome.kind) {
     case 'exited':
     case 'interrupted':

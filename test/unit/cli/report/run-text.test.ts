@@ -178,6 +178,10 @@ test('how the command ended is said where the exit code alone does not', () => {
     'rmtx: error: command not found on the host: make (PATH there: /usr/bin:/bin)\n',
   );
   assert.equal(
+    said(notFound, { command: [''] }),
+    "rmtx: error: command not found on the host: '' (PATH there: /usr/bin:/bin)\n",
+  );
+  assert.equal(
     said({ ...notFound, isShellLine: true }, { command: ["echo 'a' | wc"] }),
     "rmtx: error: command not found on the host: echo 'a' | wc (PATH there: /usr/bin:/bin)\n" +
       String.raw`rmtx: hint: for a shell line: rmtx exec -- sh -c 'echo '\''a'\'' | wc'` +
