@@ -75,7 +75,8 @@ export const commandTable: readonly CommandSpec[] = [
     details: [
       'Finds the hosts of this network, or takes the one that --host names. Run `rmtx host pair-code`',
       'there: it prints the code to type here. Nothing is written unless pairing worked. Where a config',
-      'exists, only this user’s .rmtx.local.json gets the host.',
+      'exists, only this user’s .rmtx.local.json gets the host. A host that this machine is paired with already',
+      'needs no code.',
     ],
     examples: ['rmtx init', 'rmtx init --host 192.168.1.42'],
   },

@@ -1,6 +1,7 @@
 /** What `init` and `pair` have in common: who to pair with, and where the code comes from. */
 import os from 'node:os';
-import { openClientHome } from '../client/home.js';
+import { pingHost } from '../client/control.js';
+import { hostsDirectory, openClientHome } from '../client/home.js';
 import { pairWithHost } from '../client/pair.js';
 import type { PairedHost } from '../client/pair.js';
 import type { DiscoverySettings } from '../config/resolved-config.js';
@@ -9,6 +10,8 @@ import { RmtxError, isRmtxError } from '../errors.js';
 import { formatAddress } from '../transport/address.js';
 import { parseFingerprint } from '../trust/fingerprint.js';
 import type { Fingerprint } from '../trust/fingerprint.js';
+import { listKnownHosts } from '../trust/known-hosts.js';
+import type { KnownHost } from '../trust/known-hosts.js';
 import { parsePairingCode } from '../trust/pairing-code.js';
 import type { PairingCode } from '../trust/pairing-code.js';
 import { printable } from '../util/printable.js';
@@ -79,6 +82,32 @@ export async function pairingTarget(
   const found = await findHostToPair(flags, { discovery, fingerprint, usual });
   const addresses = found.addresses.map(formatAddress);
   return { addresses, fingerprint, found, service, callService, code };
+}
+
+/**
+ * The host, where this machine is paired with it already and it answers as such: a second project needs no
+ * second code. Undefined where a code or a label was given, or anything at all is in the way: then they pair.
+ */
+export async function pairedBefore(
+  { addresses, fingerprint, found }: PairingTarget,
+  flags: FlagValues,
+): Promise<PairedHost | undefined> {
+  const [address] = addresses;
+  if (address === undefined || flags.has('code') || flags.has('label')) return undefined;
+  const home = openClientHome();
+  const known = listKnownHosts(hostsDirectory(home));
+  if (known.length === 0) return undefined;
+  const isMeant = ({ id, ...host }: KnownHost): boolean =>
+    [undefined, host.fingerprint].includes(fingerprint) &&
+    [undefined, id].includes(found?.identityPrefix);
+  try {
+    const answer = await pingHost({ home, host: address, config: undefined });
+    const host = known.find((each) => each.fingerprint === answer.fingerprint);
+    if (host === undefined || !isMeant(host)) return undefined;
+    return { name: host.name, address: answer.address, fingerprint: host.fingerprint };
+  } catch {
+    return undefined;
+  }
 }
 
 export function pairAt(target: PairingTarget, flags: FlagValues): Promise<PairedHost> {

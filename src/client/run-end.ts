@@ -46,7 +46,10 @@ export async function stayToTheEnd(options: RunEndOptions): Promise<RunReport> {
 /** What was not worth a word while all went well. */
 function tellOfExit({ sweptProcesses, isOutputCut }: Exited, teller: RunTeller): void {
   if (sweptProcesses > 0)
-    teller.info('swept', `processes that the command left behind and that were ended: ${sweptProcesses}`);
+    teller.info(
+      'swept',
+      `processes that the command left behind and that were ended: ${sweptProcesses}`,
+    );
   if (isOutputCut)
     teller.warn(
       'output-cut',

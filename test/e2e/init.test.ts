@@ -140,6 +140,30 @@ describe('init', () => {
     assert.deepEqual(readdirSync(cwd), ['sub']);
   });
 
+  test('needs no code in the next project, until the host does not know this client any more', async () => {
+    await using rig = new Rig();
+    const host = await rig.host();
+    const client = rig.client();
+    await init(client, { cwd: folder(rig), host });
+    const cwd = folder(rig);
+    const args = ['init', '--host', host.address];
+    const result = await client.rmtx(args, { cwd });
+    assert.equal(result.code, 0, result.stderr);
+    assert.match(
+      result.text,
+      new RegExp(`^initialized\t${cwd}/.rmtx.json\t${host.address}\tsha256:`),
+    );
+    assert.equal((await client.rmtx(['exec', '--', 'true'], { cwd })).code, 0);
+    const others = ['--fingerprint', `sha256:${'0'.repeat(64)}`];
+    const other = await client.rmtx([...args, ...others], { cwd: folder(rig) });
+    assert.match(other.stderr, /is not the paired host/);
+    const { text } = await host.admin('clients', '--json');
+    const { clients } = JSON.parse(text) as { clients: { id: string }[] };
+    assert.equal((await host.admin('clients', 'revoke', clients[0]?.id ?? '')).code, 0);
+    const stranger = await client.rmtx(args, { cwd: folder(rig) });
+    assert.match(stranger.stderr, /no terminal to ask for the pairing code/);
+  });
+
   test('takes the code from stdin', async () => {
     await using rig = new Rig();
     const host = await rig.host();

@@ -44,9 +44,7 @@ async function list(flags: FlagValues): Promise<number> {
     : surveyedHostsTable(hosts, { nowMs: Date.now(), extent });
   await new Promise((resolve) => process.stdout.write(text, resolve));
   if (hosts.length === 0 && !flags.has('json') && !flags.has('quiet'))
-    process.stderr.write(
-      "rmtx: no host is paired yet: run rmtx init in a project's top folder\n",
-    );
+    process.stderr.write("rmtx: no host is paired yet: run rmtx init in a project's top folder\n");
   // The system may still be looking up the name of one that is off: that cannot be called back, and a
   // process would stay for it.
   return process.exit(0);

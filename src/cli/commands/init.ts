@@ -17,7 +17,7 @@ import {
 import { RmtxError, systemErrorCode } from '../../errors.js';
 import { printable } from '../../util/printable.js';
 import type { FlagValues, Invocation } from '../arguments.js';
-import { pairAt, pairingTarget } from '../pairing.js';
+import { pairAt, pairedBefore, pairingTarget } from '../pairing.js';
 import { renderError } from '../report/error.js';
 import { initLines } from '../report/init-text.js';
 import type { InitOutcome } from '../report/init-text.js';
@@ -42,7 +42,7 @@ export async function run({ flags }: Invocation): Promise<number> {
     usual: current?.hostFingerprint,
     discovery: current?.discovery ?? DEFAULT_DISCOVERY,
   });
-  const paired = await pairAt(target, flags);
+  const paired = (await pairedBefore(target, flags)) ?? (await pairAt(target, flags));
   const values: HostValues = {
     host: flags.has('host') ? paired.address : undefined,
     fingerprint: paired.fingerprint,

@@ -36,7 +36,11 @@ test('a nested command is found by its words, and a group alone means its usual 
 });
 
 test('an empty argument names nothing; to a command that is run it is one like any other', () => {
-  for (const argv of [['cancel', ''], ['pull', 'a', ''], ['host', 'clients', 'rename', 'a', '']])
+  for (const argv of [
+    ['cancel', ''],
+    ['pull', 'a', ''],
+    ['host', 'clients', 'rename', 'a', ''],
+  ])
     assert.deepEqual(refusal(...argv).message, 'an argument is empty');
   assert.deepEqual(parse('exec', '--', 'printf', '').operands, ['printf', '']);
 });
