@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { plainIpAddress } from '../transport/address.js';
 
 /** Handshake and first message together: an idle timer alone lets a peer trickle bytes for ever. */
 const DEADLINE_MS = 10_000;
@@ -64,7 +65,7 @@ export class Admission {
 
 /** One source: an IPv4 address, or the /64 that an IPv6 user can pick addresses from at will. */
 function sourceOf(address: string): string {
-  const plain = address.replace(/^::ffff:/i, '');
+  const plain = plainIpAddress(address);
   if (!plain.includes(':')) return plain;
   const [head = '', tail] = plain.split('::');
   const groups = head.split(':').filter((group) => group !== '');

@@ -1,5 +1,6 @@
 /** By which cards of this machine a client came in: what it needs to wake this machine by. */
 import os from 'node:os';
+import { plainIpAddress } from '../transport/address.js';
 import { MAX_HARDWARE_ADDRESSES, isHardwareAddress } from '../util/hardware-address.js';
 
 type Interfaces = NodeJS.Dict<os.NetworkInterfaceInfo[]>;
@@ -23,8 +24,8 @@ export function hardwareAddressesOf(
   interfaces: Interfaces,
   localAddress: string | undefined,
 ): string[] {
-  // A socket for both families names an IPv4 address so; a link-local one has its zone behind it.
-  const address = localAddress?.replace(/^::ffff:(?=\d+\.)/i, '').split('%')[0];
+  // A link-local one has its zone behind it.
+  const address = plainIpAddress(localAddress ?? '').split('%')[0];
   const found = Object.values(interfaces)
     .flatMap((addresses) => addresses ?? [])
     .filter((each) => !each.internal && each.address === address)

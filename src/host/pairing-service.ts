@@ -1,6 +1,7 @@
 /** Pairing at the host: one window at a time, opened only here, served over ALPN `rmtx-pair/1`. */
 import type { TLSSocket } from 'node:tls';
 import { fingerprintOfCertificate } from '../trust/fingerprint.js';
+import { plainIpAddress } from '../transport/address.js';
 import type { Fingerprint } from '../trust/fingerprint.js';
 import {
   PAIRING_EXPORTER_BYTES,
@@ -63,7 +64,7 @@ export class PairingService {
       socket.destroy();
       return;
     }
-    const address = socket.remoteAddress ?? 'an unknown address';
+    const address = plainIpAddress(socket.remoteAddress ?? 'an unknown address');
     this.#takePending();
     const outcome = await pairAsHost(
       {

@@ -44,3 +44,8 @@ export function formatAddress(address: Address): string {
     ? `[${address.host}]:${address.port}`
     : `${address.host}:${address.port}`;
 }
+
+/** A socket for both families names an IPv4 peer `::ffff:192.168.1.42`; people do not. */
+export function plainIpAddress(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, '');
+}

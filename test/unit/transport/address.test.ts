@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatAddress, parseAddress } from '../../../src/transport/address.js';
+import { formatAddress, parseAddress, plainIpAddress } from '../../../src/transport/address.js';
 
 test('reads names, IPv4 and IPv6 with and without a port', () => {
   const cases: [string, string, number][] = [
@@ -34,4 +34,10 @@ test('refuses what is no address, and says how one looks', () => {
 test('an address survives being written down', () => {
   for (const text of ['box:1', '[::1]:2', '10.0.0.1:3'])
     assert.equal(formatAddress(parseAddress(text)), text);
+});
+
+test('an IPv4 peer of a socket for both families is named as people do', () => {
+  assert.equal(plainIpAddress('::ffff:192.168.1.42'), '192.168.1.42');
+  for (const same of ['192.168.1.42', '::1', 'fe80::1%eth0', '::ffff:c0a8:12a'])
+    assert.equal(plainIpAddress(same), same);
 });
