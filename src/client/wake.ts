@@ -4,7 +4,13 @@ import { lanInterfaces } from '../discovery/lan-interfaces.js';
 import { sendWakePackets } from '../discovery/wake-packet.js';
 import { RmtxError, isRmtxError, systemErrorCode } from '../errors.js';
 import { ALPN_CONTROL } from '../protocol/messages.js';
-import { listKnownHosts, wakeAddressesOf } from '../trust/known-hosts.js';
+import { formatAddress, parseAddress } from '../transport/address.js';
+import {
+  findKnownHost,
+  findKnownHostAt,
+  listKnownHosts,
+  wakeAddressesOf,
+} from '../trust/known-hosts.js';
 import type { KnownHost } from '../trust/known-hosts.js';
 import { orAborted } from '../util/or-aborted.js';
 import { printable } from '../util/printable.js';
@@ -12,7 +18,7 @@ import { formatDuration } from '../util/units.js';
 import { dialHost } from './connect.js';
 import type { HostTarget } from './control.js';
 import { hostsDirectory } from './home.js';
-import { chooseHost } from './host-choice.js';
+import { autoRule, chooseHost } from './host-choice.js';
 import type { HostChoice } from './host-choice.js';
 
 /** A packet may be lost, and a card that is just being put to sleep hears none. */
@@ -38,6 +44,7 @@ export function findSleepingHost(target: HostTarget): SleepingHost {
   const { home, config, warn } = target;
   const choice = chooseHost({ home, named: target.host, config, warn });
   const directory = hostsDirectory(home);
+  refuseUnknown(target, listKnownHosts(directory));
   const meant = listKnownHosts(directory).filter(({ fingerprint }) =>
     choice.pins.includes(fingerprint),
   );
@@ -53,6 +60,16 @@ export function findSleepingHost(target: HostTarget): SleepingHost {
   const hardwareAddresses = wakeAddressesOf(directory, host);
   if (hardwareAddresses.length === 0) throw addressUnknown(host);
   return { name: host.name, fingerprint: host.fingerprint, hardwareAddresses, choice };
+}
+
+/** Without this a name that nobody has would mean every paired host: it could be any one's address. */
+function refuseUnknown({ host, config }: HostTarget, known: readonly KnownHost[]): void {
+  if (host === undefined || autoRule({ named: host, config }) !== undefined) return;
+  if (findKnownHost(known, host) !== undefined) return;
+  if (findKnownHostAt(known, formatAddress(parseAddress(host))) !== undefined) return;
+  throw new RmtxError('ERR_RMTX_UNKNOWN_HOST', `no paired host ${printable(host)}`, {
+    hint: 'rmtx hosts list shows them',
+  });
 }
 
 /** Resolves with how many packets went out; throws HOST_UNREACHABLE where none could. */

@@ -164,8 +164,16 @@ test('a visit over the loopback tells nothing that could wake anybody', async ()
   assert.equal((await project.client.rmtx(['ping'])).code, 0);
   const { code, stderr } = await project.client.rmtx(['wake', 'box']);
   assert.deepEqual([code, /what wakes box is not known yet/.test(stderr)], [1, true]);
-  const unknown = await project.client.rmtx(['wake', '192.0.2.1']);
-  assert.equal(unknown.code, 1);
+  // The only paired host is not the one that was named.
+  for (const named of ['192.0.2.1', 'nobody']) {
+    const unknown = await project.client.rmtx(['wake', named], { cwd: project.root });
+    assert.deepEqual([unknown.code, unknown.text], [1, '']);
+    assert.match(unknown.stderr, new RegExp(`^rmtx: error: no paired host ${named}\n`));
+  }
+  assert.match(
+    (await project.client.rmtx(['wake', project.host.address])).stderr,
+    /what wakes box/,
+  );
 });
 
 test('what a lying host tells of its card is refused', async () => {
