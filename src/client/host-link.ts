@@ -87,6 +87,7 @@ export class HostLink implements Disposable {
   /** Why the last connection broke. */
   #loss: Error | undefined;
   #awake = new AbortController();
+  readonly #disposed = new AbortController();
 
   constructor(options: HostLinkOptions) {
     this.#options = options;
@@ -99,8 +100,9 @@ export class HostLink implements Disposable {
    * CONNECTION_LOST once the limit has passed, or with the reason of the abort signal.
    */
   async connect<T>(greet: (host: HostConnection) => Promise<T>): Promise<Greeted<T>> {
-    const { abortSignal, choose } = this.#options;
-    if (this.#fingerprint === undefined) return this.#attempt(greet, choose(), { abortSignal });
+    const { choose } = this.#options;
+    if (this.#fingerprint === undefined)
+      return this.#attempt(greet, choose(), { abortSignal: this.#endsWith() });
     const trouble = this.#beginTrouble();
     const limit = new AbortController();
     const timers = [
@@ -128,7 +130,9 @@ export class HostLink implements Disposable {
     this.#host?.connection.destroy();
   }
 
+  /** A connection that is being made ends, too: `connect` rejects. */
   [Symbol.dispose](): void {
+    this.#disposed.abort();
     this.#sleepWatch[Symbol.dispose]();
     clearTimeout(this.#believing);
     this.close();
@@ -143,8 +147,7 @@ export class HostLink implements Disposable {
     let last: unknown;
     using search = this.#search();
     for (;;) {
-      // One for each attempt: sockets leave their listeners on it.
-      const ends = AbortSignal.any([abortSignal, limit]);
+      const ends = this.#endsWith(limit);
       try {
         const delayMs = backOffMs(this.#attempts++);
         if (search?.takeNews() !== true) await this.#pause(delayMs, ends);
@@ -156,6 +159,11 @@ export class HostLink implements Disposable {
         last = error;
       }
     }
+  }
+
+  /** One for each attempt: sockets leave their listeners on it. */
+  #endsWith(...others: readonly AbortSignal[]): AbortSignal {
+    return AbortSignal.any([this.#options.abortSignal, this.#disposed.signal, ...others]);
   }
 
   async #attempt<T>(

@@ -58,6 +58,11 @@ export class CuttingProxy implements AsyncDisposable {
     while (this.connections < count) await once(this.#events, 'connected');
   }
 
+  /** Resolves when no connection stands. */
+  async hasNobody(): Promise<void> {
+    while (this.#sockets.size > 0) await once(this.#events, 'closed');
+  }
+
   /** Cuts what stands. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
@@ -94,6 +99,7 @@ export class CuttingProxy implements AsyncDisposable {
       from.on('error', () => from.destroy());
       from.on('close', () => {
         this.#sockets.delete(from);
+        this.#events.emit('closed');
         to.destroy();
       });
       from.on('data', (piece: Buffer) => {

@@ -92,6 +92,17 @@ describe('the link to a host', () => {
     await assert.rejects(again, /enough/);
   });
 
+  test('disposed while it is being made, it comes to nothing and leaves nothing open', async () => {
+    await using scene = await LinkScene.make();
+    scene.host.serve((visit) => visit.fallSilent());
+    const making = scene.link.connect(greet);
+    // The dial has got through, and TLS is on its way.
+    await scene.proxy.hasLetIn(1);
+    scene.link[Symbol.dispose]();
+    await assert.rejects(making, { name: 'AbortError' });
+    await scene.proxy.hasNobody();
+  });
+
   test('another machine at the address ends it', async () => {
     await using scene = await LinkScene.make();
     await connected(scene);
