@@ -38,7 +38,9 @@ function turn(file) {
 function mayShare(file) {
   if (!file.startsWith(path.join(TESTS, 'unit'))) return false;
   const text = readFileSync(file, 'utf8');
-  return !/process\.(argv|chdir|umask|exit|getActive\w+)\b|\bmock\.|process\.env\S* (\?\?)?= /.test(text);
+  return !/process\.(argv|chdir|umask|exit|getActive\w+)\b|\bmock\.|process\.env\S* (\?\?)?= /.test(
+    text,
+  );
 }
 
 /** Files that load the others, each in its turn: neighbours, which need much of the same code. */

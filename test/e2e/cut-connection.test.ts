@@ -59,7 +59,7 @@ test(`a connection cut at any byte is made again, and the run ends as if nothing
 test('equal files that are all written to while the connection is down go up as they are then', async () => {
   await using rig = new Rig();
   const host = await rig.host();
-  const client = await rig.pairedClient(host);
+  const client = rig.pairedClient(host);
   const names = Array.from({ length: 20 }, (_, index) => `f${index}`);
   const filesOf = (text: string): Record<string, string> =>
     Object.fromEntries(names.map((name) => [name, text.repeat(200_000)]));
