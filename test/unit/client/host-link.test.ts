@@ -95,7 +95,7 @@ describe('the link to a host', () => {
   test('disposed while it is being made, it comes to nothing and leaves nothing open', async () => {
     await using scene = await LinkScene.make();
     scene.host.serve((visit) => visit.fallSilent());
-    const making = scene.link.connect(greet);
+    const making = scene.link.connect(() => Promise.resolve('greeted'));
     // The dial has got through, and TLS is on its way.
     await scene.proxy.hasLetIn(1);
     scene.link[Symbol.dispose]();
