@@ -120,9 +120,10 @@ export class RunText {
   finish(report: RunReport): void {
     this.stop();
     this.#sayOutcome(report.outcome, 'on the host');
+    // What made it 122 is said whatever `-q` says, as a conflict is.
+    if (this.#options.isQuiet && report.exitCode === 122) this.#sayWhy(report);
     const unsaid = this.#problemCount - MAX_PROBLEM_LINES;
-    if (unsaid > 0 && !this.#options.isQuiet)
-      this.#say(`rmtx: and ${count(unsaid, 'more problem')}; --report FILE lists them all`);
+    if (unsaid > 0 && !this.#options.isQuiet) this.#say(moreProblemsWords(unsaid));
     if (report.ignoredLeftovers !== undefined && this.#isWatched)
       this.#sayUnlessQuiet(leftoverWords(report.ignoredLeftovers));
     this.#sayDetail(summaryWords(report));
@@ -186,12 +187,17 @@ export class RunText {
       this.#sayUnlessQuiet(`rmtx: ${here} leads to port ${port} of the run`);
   }
 
+  #sayWhy({ problems }: RunReport): void {
+    for (const problem of problems.slice(0, MAX_PROBLEM_LINES)) this.#say(problemWords(problem));
+    const unsaid = problems.length - MAX_PROBLEM_LINES;
+    if (unsaid > 0) this.#say(moreProblemsWords(unsaid));
+  }
+
   #onProblem(event: Extract<RunEvent, { type: 'problem' }>): void {
-    const line = `rmtx: warning: ${printable(event.path)}: ${printable(event.message)}`;
     // A socket in a project is there in every run; git and make pass it by in silence, too.
     if (event.code === 'special-file' && !this.#isWatched) return;
     this.#problemCount += 1;
-    if (this.#problemCount <= MAX_PROBLEM_LINES) this.#sayUnlessQuiet(line);
+    if (this.#problemCount <= MAX_PROBLEM_LINES) this.#sayUnlessQuiet(problemWords(event));
   }
 
   /** Somebody looks on, or asked for more: the place for what is good to know and no trouble. */
@@ -230,6 +236,20 @@ function runWords(event: Extract<RunEvent, { type: 'run' }>): string {
 function attachedWords(event: Extract<RunEvent, { type: 'attached' }>): string {
   const { runId, host, address, state, command } = event;
   return `rmtx: run ${printable(runId)} on ${printable(host)} (${printable(address)}) is ${state}: ${printable(command.join(' '))}`;
+}
+
+function problemWords({
+  path,
+  message,
+}: {
+  readonly path: string;
+  readonly message: string;
+}): string {
+  return `rmtx: warning: ${printable(path)}: ${printable(message)}`;
+}
+
+function moreProblemsWords(unsaid: number): string {
+  return `rmtx: and ${count(unsaid, 'more problem')}; --report FILE lists them all`;
 }
 
 /** A conflict is said whatever `-q` says: something of the command's work is not where it belongs. */

@@ -112,6 +112,18 @@ test('problems are warnings, and many are cut short', () => {
   assert.equal(textOf(many, done, { isQuiet: true }), '');
 });
 
+test('an exit code of 122 says why, whatever -q says', () => {
+  const held = { path: 'gone', code: 'held-back', message: 'one of 302 deletions' };
+  const report = { ...done, exitCode: 122, problems: [held] };
+  const events: RunEvent[] = [{ type: 'problem', ...held }];
+  const said = 'rmtx: warning: gone: one of 302 deletions\n';
+  assert.equal(textOf(events, report), said);
+  assert.equal(textOf(events, report, { isQuiet: true }), said);
+  const many = { ...report, problems: Array.from({ length: 12 }, () => held) };
+  const lines = textOf([], many, { isQuiet: true }).split('\n');
+  assert.equal(lines[10], 'rmtx: and 2 more problems; --report FILE lists them all');
+});
+
 test('a socket in the project is only mentioned to somebody who looks on', () => {
   const socket: RunEvent = {
     type: 'problem',
