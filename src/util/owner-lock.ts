@@ -53,12 +53,16 @@ export class OwnerLock {
     }
   }
 
-  /** May be called where the directory is already gone. */
+  /** Never fails: what was done under the lock is done. One that stays is a dead owner's when this process ends. */
   release(): void {
-    for (const generation of generations(this.#directory))
-      if (generation < this.#generation)
-        rmSync(ownerFile(this.#directory, generation), { force: true });
-    rmSync(ownerFile(this.#directory, this.#generation), { force: true });
+    try {
+      for (const generation of generations(this.#directory))
+        if (generation < this.#generation)
+          rmSync(ownerFile(this.#directory, generation), { force: true });
+      rmSync(ownerFile(this.#directory, this.#generation), { force: true });
+    } catch {
+      // A bad disk, or the directory is gone.
+    }
   }
 }
 

@@ -6,9 +6,9 @@ import type { AddressInfo, Socket } from 'node:net';
  * Destroyed with unread bytes in it, a socket would answer with a reset, and a receiver that is behind lose
  * megabytes that were carried. So these are thrown away, and the receiver gets all there is, then the end.
  */
-function sendLast(to: Socket, piece: Buffer): void {
-  to.removeAllListeners('data').resume();
-  to.end(piece);
+function endAfterAll(to: Socket): void {
+  to.resume();
+  to.end();
 }
 
 /**
@@ -31,6 +31,8 @@ export class CuttingProxy implements AsyncDisposable {
   cutAfter = Number.POSITIVE_INFINITY;
   /** How many connections are still to be cut after {@link cutAfter}. */
   cutsLeft = Number.POSITIVE_INFINITY;
+  /** Waited for between the last byte and the cut, while the connection stands. */
+  beforeCut: () => Promise<void> = () => Promise.resolve();
 
   private constructor(targetPort: number) {
     this.targetPort = targetPort;
@@ -117,8 +119,9 @@ export class CuttingProxy implements AsyncDisposable {
           return;
         }
         this.cutsLeft -= 1;
-        from.removeAllListeners('data').pause();
-        sendLast(to, piece.subarray(0, room));
+        for (const socket of [near, far]) socket.removeAllListeners('data').pause();
+        to.write(piece.subarray(0, room));
+        void this.beforeCut().then(() => endAfterAll(to));
       });
     }
     this.#events.emit('connected');
