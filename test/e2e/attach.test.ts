@@ -5,6 +5,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { Gate } from '../support/gate.js';
 import { PairedRig } from '../support/paired-rig.js';
+import { Rig } from '../support/rig.js';
 import { eventually } from '../support/programs.js';
 import type { Result, RigProject, RunningRmtx } from '../support/rig.js';
 
@@ -66,13 +67,14 @@ describe('attach', () => {
   });
 
   test('to a run that is over, from any directory: all at once', async () => {
-    const project = paired.project({ a: 'a\n' });
+    await using rig = new Rig();
+    const project = await rig.project({ a: 'a\n' });
     const bytes = randomBytes(3_000_000);
     project.write({ bytes });
     const runId = await detach(project, 'cat bytes; echo x > made; exit 3');
     await untilState(project, runId, 'waiting');
     assert.equal(project.has('made'), false);
-    const elsewhere = paired.rig.newDirectory('elsewhere');
+    const elsewhere = rig.newDirectory('elsewhere');
     const result = await project.client.rmtx(['attach', runId], { cwd: elsewhere });
     assert.equal(result.code, 3, result.stderr);
     assert.equal(sha(result.stdout), sha(bytes));
@@ -81,6 +83,7 @@ describe('attach', () => {
     const again = await rmtx(project, 'attach', runId);
     assert.equal(again.code, 3, again.stderr);
     assert.equal(sha(again.stdout), sha(bytes));
+    // Of its own: it has said all that it has to say only when it has ended.
     const { stderr } = await project.host.stop();
     assert.doesNotMatch(stderr, /a visit failed/);
   });
