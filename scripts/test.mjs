@@ -17,13 +17,17 @@ const GROUP_SIZE = 20;
 const LONGEST = [
   'e2e/lying-host-silence',
   'e2e/fallback',
-  'e2e/doctor-network',
-  'e2e/stats',
-  'e2e/reconnect',
   'e2e/transfer',
   'e2e/damaged-state',
+  'e2e/reconnect',
+  'e2e/doctor-network',
+  'e2e/house-keeping-hosts',
+  'e2e/init',
   'e2e/lying-client-floods',
+  'e2e/discovery',
+  'e2e/lying-client-manifests',
   'property/apply-crash',
+  'e2e/stats',
 ];
 const KINDS = ['e2e', 'property', 'unit'];
 

@@ -199,7 +199,7 @@ describe('capture', () => {
     const { session, next } = await prepared(rig, { a: 'one', d: '/' });
     // Beyond the length of a path, of a record of the change set, and the usual number of open files. The
     // cost grows with the square of it.
-    const depth = process.env['RMTX_LONG_TESTS'] === '1' ? 3000 : 1500;
+    const depth = process.env['RMTX_LONG_TESTS'] === '1' ? 3000 : 1200;
     const program = `
       const { mkdirSync, writeFileSync } = require('node:fs');
       for (let depth = 0; depth < ${depth}; depth++) {
