@@ -28,6 +28,12 @@ const LONGEST = [
   'e2e/lying-client-manifests',
   'property/apply-crash',
   'e2e/stats',
+  'unit/runtime/process',
+  'unit/runtime/terminal-process',
+  'unit/sync/capture',
+  'unit/client/apply',
+  'unit/store/blob-store-processes',
+  'unit/runtime/process-tree',
 ];
 const KINDS = ['e2e', 'property', 'unit'];
 
@@ -38,13 +44,20 @@ function turn(file) {
   return place === -1 ? LONGEST.length + KINDS.indexOf(name.split(path.sep)[0]) : place;
 }
 
-/** What changes something of the whole process, or is itself a program that tests start, is alone in one. */
+function isUnit(file) {
+  return file.startsWith(path.join(TESTS, 'unit'));
+}
+
+/** Files with these words change something of the whole process, or are programs that tests start, too. */
+const OWN_PROCESS =
+  /process\.(argv|chdir|umask|exit|getActive\w+)\b|\bmock\.|process\.env\S* (\?\?)?= /;
+/** Or they start processes by the dozen, and a fork costs what the process weighs. */
+const MANY_FORKS = /support\/(commands|terminals)\.js/;
+
 function mayShare(file) {
-  if (!file.startsWith(path.join(TESTS, 'unit'))) return false;
+  if (!isUnit(file)) return false;
   const text = readFileSync(file, 'utf8');
-  return !/process\.(argv|chdir|umask|exit|getActive\w+)\b|\bmock\.|process\.env\S* (\?\?)?= /.test(
-    text,
-  );
+  return !OWN_PROCESS.test(text) && !MANY_FORKS.test(text);
 }
 
 /** Files that load the others, each in its turn: neighbours, which need much of the same code. */
@@ -74,13 +87,16 @@ if (files.length === 0) {
 }
 const shared = files.filter(mayShare);
 const alone = files.filter((file) => !shared.includes(file));
+const quick = alone.filter(isUnit);
+const slow = alone.filter((file) => !isUnit(file));
 const env = { ...process.env };
 // Costs every Node 20 start about 40 ms and changes nothing here.
 delete env.NODE_EXTRA_CA_CERTS;
 const flags = [
   '--test',
-  // Node leaves one core free by default; the slow files mostly wait for other processes.
-  `--test-concurrency=${os.availableParallelism() + 1}`,
+  // Node leaves one core free by default; the slow files mostly wait for other processes, and unit tests
+  // measure nothing that more of them at once would hurt.
+  `--test-concurrency=${os.availableParallelism() + (slow.length === 0 ? 2 : 1)}`,
   '--test-reporter=./scripts/test-reporter.mjs',
   '--enable-source-maps',
   // MockTimers say it once a file.
@@ -88,7 +104,7 @@ const flags = [
 ];
 // A file that hangs is a failure with a name, not a night of waiting; the slowest takes 40 s.
 if (process.env.RMTX_LONG_TESTS !== '1') flags.push('--test-timeout=150000');
-const child = spawnSync(process.execPath, [...flags, ...alone, ...grouped(shared)], {
+const child = spawnSync(process.execPath, [...flags, ...slow, ...grouped(shared), ...quick], {
   stdio: 'inherit',
   env,
 });

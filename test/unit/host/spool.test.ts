@@ -44,12 +44,13 @@ test('gives back what was appended, from memory and from disk, from any offset',
   let count = 0;
   fc.assert(
     fc.property(
-      fc.array(fc.integer({ min: 0, max: 400 }), { maxLength: 20 }),
+      // Each segment is a file, and the shortest ones have a byte.
+      fc.array(fc.integer({ min: 0, max: 200 }), { maxLength: 10 }),
       fc.record({
         segmentBytes: fc.integer({ min: 1, max: 300 }),
         tailBytes: fc.integer({ min: 0, max: 500 }),
       }),
-      fc.record({ start: fc.nat(5000), maxBytes: fc.integer({ min: 1, max: 700 }) }),
+      fc.record({ start: fc.nat(1200), maxBytes: fc.integer({ min: 1, max: 700 }) }),
       (sizes, options, { start, maxBytes }) => {
         const name = `case${count++}`;
         using spool = Spool.open(directory, name, options);
