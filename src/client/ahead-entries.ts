@@ -1,20 +1,22 @@
 import { AheadEntrySender } from '../protocol/ahead-entry-sender.js';
 import { MAX_ENTRY_CONTENT_BYTES } from '../protocol/blob-records.js';
 import type { SendChannel } from '../protocol/connection.js';
-import { CHANNEL } from '../protocol/messages.js';
+import { CHANNEL, MAX_SAMPLE } from '../protocol/messages.js';
 import { DigestNumbers } from '../store/digest-numbers.js';
 import { digestBytes } from '../store/digest.js';
+import type { Digest } from '../store/digest.js';
 import type { EntriesAhead } from '../sync/ahead-entries.js';
 import type { DirectoryEntry, FileEntry } from '../sync/entry.js';
 import type { KeptContents } from '../sync/kept-contents.js';
+import { createDeferred } from '../util/deferred.js';
 import { isConnectionLoss } from './connect.js';
 import type { HostConnection } from './connect.js';
 
-/** Where more are found before the host is there, none is sent ahead: their contents are not kept either. */
+/** Where more are found before the host wants them, none is sent ahead: their contents are not kept either. */
 const MAX_WAITING = 50_000;
 
 export interface AheadEntriesOptions {
-  /** Resolves when the host has opened the run, to undefined where it wants nothing ahead. */
+  /** Resolves when the host has opened the run, to undefined where it is to be sent nothing ahead. */
   readonly host: Promise<HostConnection | undefined>;
   /** Has the contents of what is found before that. */
   readonly kept: KeptContents | undefined;
@@ -33,15 +35,20 @@ interface Way {
 export class AheadEntries implements EntriesAhead {
   readonly #options: AheadEntriesOptions;
   readonly #sent = new DigestNumbers();
-  /** What was found before the host was there; undefined: nothing more is to be found for it. */
+  /** What was found before the host wanted it; undefined: nothing more is to be found for it. */
   #waiting: (DirectoryEntry | FileEntry)[] | undefined = [];
-  /** It takes entries, and has not been sent any. */
+  /** Enough for a sample was found, or all there is. */
+  readonly #hasSample = createDeferred<undefined>();
+  /** Resolves when the host wants entries, to undefined where it does not. */
+  readonly #asked: Promise<HostConnection | undefined>;
+  /** It wants entries, and has not been sent any. */
   #arrived: HostConnection | undefined;
   #way: Way | undefined;
 
   constructor(options: AheadEntriesOptions) {
     this.#options = options;
-    options.host.then(
+    this.#asked = this.#ask();
+    this.#asked.then(
       (host) => {
         this.#arrived = host;
         if (host === undefined) this.#waiting = undefined;
@@ -78,8 +85,21 @@ export class AheadEntries implements EntriesAhead {
   }
 
   #wait(entry: DirectoryEntry | FileEntry): void {
-    this.#waiting?.push(entry);
-    if (this.#waiting?.length === MAX_WAITING) this.#waiting = undefined;
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    waiting.push(entry);
+    if (waiting.length === MAX_SAMPLE) this.#hasSample.resolve(undefined);
+    if (waiting.length === MAX_WAITING) this.#waiting = undefined;
+  }
+
+  /** Whether to send it all, or to be asked for what is missing. The scan goes on meanwhile. */
+  async #ask(): Promise<HostConnection | undefined> {
+    const host = await this.#options.host;
+    if (host === undefined) return undefined;
+    await this.#hasSample.promise;
+    host.send({ type: 'ahead_sample', digests: sampleOf(this.#waiting ?? []) });
+    const { isWanted } = await host.inbox.next('ahead_sampled');
+    return isWanted ? host : undefined;
   }
 
   async #begin(
@@ -111,8 +131,9 @@ export class AheadEntries implements EntriesAhead {
   }
 
   async #finish(): Promise<void> {
+    this.#hasSample.resolve(undefined);
     // It may be found only now. It waits for the channel's end, whatever comes before that.
-    if (this.#way === undefined) await this.#options.host;
+    if (this.#way === undefined) await this.#asked;
     if (this.#arrived !== undefined) await this.#begin(this.#arrived, this.#waiting ?? []);
     await this.#way?.sender.finish();
     this.#way?.channel.end();
@@ -132,4 +153,11 @@ export class AheadEntries implements EntriesAhead {
     this.#arrived = undefined;
     this.#way = undefined;
   }
+}
+
+/** Of all parts of what was found: files of one directory are often new together. */
+function sampleOf(found: readonly (DirectoryEntry | FileEntry)[]): Digest[] {
+  const files = found.filter((entry) => entry.kind === 'file');
+  const step = Math.ceil(files.length / MAX_SAMPLE);
+  return files.filter((_, index) => index % step === 0).map(({ digest }) => digest);
 }

@@ -1,11 +1,22 @@
 import { badMessage } from '../protocol/fields.js';
 import { AheadEntryReceiver } from '../protocol/ahead-entry-receiver.js';
+import type { BlobStore } from '../store/blob-store.js';
+import type { Digest } from '../store/digest.js';
 import { EntryTableBuilder } from '../sync/entry-table-builder.js';
 import { ctimeUsOf, mtimeUsOf } from '../util/microseconds.js';
 import { PRESENT } from '../sync/table-signatures.js';
 import type { WorkspaceFiles } from '../sync/workspace-files.js';
 import type { DiskState } from '../sync/workspace-scan.js';
 import { MAX_ENTRIES } from './incoming-manifest.js';
+
+/** The share of a sample that may be here: more, and to ask for what is missing is less work. */
+const SHARE_HELD = 0.25;
+
+/** Whether a project of which this is a sample is worth being sent without asking what is missing of it. */
+export function isMostlyNew(store: BlobStore, sample: readonly Digest[]): boolean {
+  const held = sample.filter((digest) => store.has(digest)).length;
+  return sample.length > 0 && held <= sample.length * SHARE_HELD;
+}
 
 /**
  * What a client sends ahead of the manifest into a workspace in which there is nothing: written where it

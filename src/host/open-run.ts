@@ -44,7 +44,7 @@ export async function openRun(
           .slice(0, MAX_WAITING_NAMED)
           .map(({ id }) => id),
       });
-      if (takesEntriesAhead) await receiveEntriesAhead(talk.connection, held.workspace);
+      if (takesEntriesAhead) await receiveEntriesAhead(talk.connection, talk.inbox, held.workspace);
       await receiveManifest(talk.connection, talk.inbox, held.workspace);
       return talk.inbox.next('start');
     });

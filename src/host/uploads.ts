@@ -53,14 +53,22 @@ export async function receiveManifest(
   throw badMessage(`files still changing after ${MAX_ROUNDS} rounds`);
 }
 
-/** Takes what a first scan finds, as it finds it. */
+/** Takes what a first scan finds, as it finds it, unless much of it is here already. */
 export async function receiveEntriesAhead(
   connection: PeerConnection,
+  inbox: Inbox<ClientMessage>,
   workspace: Workspace,
 ): Promise<void> {
-  // Opened before the worker is asked: the client may send at once.
+  const { digests } = await inbox.next('ahead_sample');
+  const isWanted = await workspace.offerEntriesAhead(digests);
+  const answer = encodeHostMessage({ type: 'ahead_sampled', isWanted });
+  if (!isWanted) {
+    connection.send(answer);
+    return;
+  }
+  // Opened before it is said: the client sends at once.
   const data = connection.openReceive(CHANNEL.aheadEntries, { windowBytes: BLOB_WINDOW_BYTES });
-  await workspace.takeEntriesAhead();
+  connection.send(answer);
   await feedTo(workspace, data);
 }
 

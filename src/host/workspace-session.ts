@@ -21,7 +21,7 @@ import { findNameCollision } from '../sync/name-collision.js';
 import type { IgnoredLeftovers } from '../sync/new-paths.js';
 import { decodeRuleSources } from '../sync/rule-sources.js';
 import { settleWorkspace } from '../sync/settle-workspace.js';
-import { diffRows, encodeDiff, validateSteps } from '../sync/table-changes.js';
+import { countChanges, diffRows, encodeDiff, validateSteps } from '../sync/table-changes.js';
 import { WorkspaceFiles } from '../sync/workspace-files.js';
 import { WorkspaceRules } from '../sync/workspace-rules.js';
 import { verifyWorkspace } from '../sync/workspace-scan.js';
@@ -29,7 +29,7 @@ import type { DiskState } from '../sync/workspace-scan.js';
 import { writePartsAtomic } from '../util/atomic-parts.js';
 import { printable } from '../util/printable.js';
 import { AnchoredRoot } from '../util/safe-path.js';
-import { AheadEntries } from './ahead-entries.js';
+import { AheadEntries, isMostlyNew } from './ahead-entries.js';
 import { AheadFiles, wantedAhead } from './ahead-files.js';
 import { IncomingManifest } from './incoming-manifest.js';
 import { WorkspaceSlot } from './workspace-slot.js';
@@ -126,9 +126,11 @@ export class WorkspaceSession implements Disposable {
     return { manifestId: index?.manifestId, isEmpty: this.#isEmpty() };
   }
 
-  /** Between verify and anything else, in an empty workspace. */
-  takeEntriesAhead(): void {
+  /** Between verify and anything else, in an empty workspace. Returns whether what is pushed next is entries ahead. */
+  offerEntriesAhead(sample: readonly Digest[]): boolean {
+    if (!isMostlyNew(this.#store, sample)) return false;
     this.#aheadEntries = new AheadEntries(this.#openFiles());
+    return true;
   }
 
   /** Between verify and the first manifest. Returns the indexes of the files to be pushed as blobs are. */
@@ -364,11 +366,11 @@ export class WorkspaceSession implements Disposable {
     this.#aheadEntries = undefined;
   }
 
-  /** What is sent ahead is sent without asking, so nothing of it may be here, and its names must all be others. */
+  /** Names that come ahead are not compared with each other, as those of a manifest are. */
   #isEmpty(): boolean {
     const { table, strangers } = this.#disk;
     const isNew = table.length === 0 && strangers.length === 0 && this.#newerThanUs === undefined;
-    return isNew && this.#store.isEmpty && !this.#slot.isCaseInsensitive();
+    return isNew && !this.#slot.isCaseInsensitive();
   }
 }
 
@@ -384,19 +386,6 @@ function changing<T>(work: () => T): T {
       { cause: error, hint: 'remove it on the host as its owner, or delete the context' },
     );
   }
-}
-
-function countChanges(
-  before: EntryTable,
-  after: EntryTable,
-): Pick<ChangeSetSummary, 'changes' | 'deletions' | 'bytes'> {
-  let [changes, deletions, bytes] = [0, 0, 0];
-  for (const step of diffRows(before, after)) {
-    changes += 1;
-    if (step < 0) deletions += 1;
-    else bytes += after.size(step);
-  }
-  return { changes, deletions, bytes };
 }
 
 function expect<T>(value: T | undefined, what: string): T {

@@ -1,6 +1,7 @@
 /** What the main thread and a workspace's worker say to each other. */
 import { RmtxError, isRmtxError } from '../errors.js';
 import type { ErrorCode } from '../errors.js';
+import type { Digest } from '../store/digest.js';
 import type { ManifestId } from '../sync/entry.js';
 import type { PullOptions, PulledFiles } from './pulled-files.js';
 import type {
@@ -23,7 +24,7 @@ export interface TakenBlobs extends BlobsResult {
 export interface WorkerCalls {
   open: { argument: WorkspaceOptions; result: undefined };
   verify: { argument: undefined; result: VerifyResult };
-  takeEntriesAhead: { argument: undefined; result: undefined };
+  offerEntriesAhead: { argument: readonly Digest[]; result: boolean };
   offerAhead: { argument: readonly number[]; result: readonly number[] };
   beginManifest: { argument: BeginManifestOptions; result: undefined };
   pushManifest: { argument: Uint8Array; result: undefined };

@@ -41,9 +41,8 @@ function perform(request: WorkerRequest): WorkerCalls[WorkerMethod]['result'] {
       return undefined;
     case 'verify':
       return current().verify();
-    case 'takeEntriesAhead':
-      current().takeEntriesAhead();
-      return undefined;
+    case 'offerEntriesAhead':
+      return current().offerEntriesAhead(request.argument);
     case 'offerAhead':
       return current().offerAhead(request.argument);
     case 'beginManifest':

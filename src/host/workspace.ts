@@ -1,4 +1,5 @@
 /** One slot's workspace, held by one run. The work is done in a worker thread: workspace-session.ts. */
+import type { Digest } from '../store/digest.js';
 import type { ManifestId } from '../sync/entry.js';
 import type {
   BeginManifestOptions,
@@ -14,8 +15,8 @@ import type { WorkspaceThread } from './workspace-threads.js';
 import type { TakenBlobs } from './workspace-worker-messages.js';
 
 /**
- * The calls of a run in their order: verify; perhaps takeEntriesAhead and pushBlobs; perhaps offerAhead and, if
- * any are wanted, pushBlobs; then beginManifest, pushManifest, finishManifest and, if blobs are missing, pushBlobs, again for each amended manifest; materialize; collect; acknowledge or restore;
+ * The calls of a run in their order: verify; perhaps offerEntriesAhead and, if wanted, pushBlobs; perhaps
+ * offerAhead and, if any are wanted, pushBlobs; then beginManifest, pushManifest, finishManifest and, if blobs are missing, pushBlobs, again for each amended manifest; materialize; collect; acknowledge or restore;
  * dispose. They may be queued without waiting. Every one rejects once the worker has died; what is on
  * disk then is put right by the next run of the slot.
  */
@@ -45,9 +46,9 @@ export class Workspace implements AsyncDisposable {
     return verified;
   }
 
-  /** Where nothing is here: the blobs that are pushed next are entries with their content. */
-  async takeEntriesAhead(): Promise<void> {
-    await this.#thread.call('takeEntriesAhead', undefined);
+  /** A sample of a project, for an empty workspace. Where true, the blobs pushed next are its entries with their content. */
+  offerEntriesAhead(sample: readonly Digest[]): Promise<boolean> {
+    return this.#thread.call('offerEntriesAhead', sample);
   }
 
   /** Files that the client could send before its manifest; resolves with the indexes of those that it should. */

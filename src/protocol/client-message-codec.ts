@@ -1,5 +1,6 @@
 /** Client → host messages, to and from JSON. The order and the meaning are in messages.ts. */
 import { LARGE_BLOB_BYTES } from '../store/chunk-list.js';
+import { isDigest } from '../store/digest.js';
 import type { ManifestId } from '../sync/entry.js';
 import { LONGEST_WAIT_MS } from '../util/units.js';
 import { Fields, badMessage } from './fields.js';
@@ -10,6 +11,7 @@ import {
   FORWARDED_SIGNALS,
   MANIFEST_ID_PATTERN,
   MAX_AHEAD_FILES,
+  MAX_SAMPLE,
   MAX_FORWARDED,
   MAX_PULLED_PATHS,
   MAX_RUN_LABEL_LENGTH,
@@ -41,6 +43,8 @@ export function parseClientMessage(value: unknown): ClientMessage {
           ? fields.boolean('offers_entries_ahead')
           : false,
       };
+    case 'ahead_sample':
+      return { type, digests: fields.listOf('digests', isDigest, MAX_SAMPLE) };
     case 'ahead':
       return { type, sizes: fields.integers('sizes', MAX_AHEAD_FILES, LARGE_BLOB_BYTES) };
     case 'manifest':
@@ -168,6 +172,7 @@ export function encodeClientMessage(message: ClientMessage): object {
         context_key: message.contextKey,
         paths: message.paths,
       };
+    case 'ahead_sample':
     case 'ahead':
     case 'signal':
     case 'resize':

@@ -90,6 +90,14 @@ export class Fields {
     });
   }
 
+  /** What all pass `check`. */
+  listOf<T>(name: string, check: (value: unknown) => value is T, maxCount: number): T[] {
+    return this.#list(name, maxCount).map((item) => {
+      if (!check(item)) throw this.#wrong(name, 'a list of what belongs there');
+      return item;
+    });
+  }
+
   /** Integers from `min` on. */
   integers(name: string, maxCount: number, min: number): number[] {
     return this.#list(name, maxCount).map((item) => {

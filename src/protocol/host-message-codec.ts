@@ -59,6 +59,8 @@ export function parseHostMessage(value: unknown): HostMessage {
         wantsSyncBack: fields.boolean('wants_sync_back'),
         slot: fields.optionalInteger('slot', 0, 10_000),
       };
+    case 'ahead_sampled':
+      return { type, isWanted: fields.boolean('is_wanted') };
     case 'ahead_wanted':
       return { type, indexes: fields.integers('indexes', MAX_AHEAD_FILES, 0) };
     case 'blobs_wanted':
@@ -242,6 +244,8 @@ export function encodeHostMessage(message: HostMessage): object {
         },
         problems: message.problems,
       };
+    case 'ahead_sampled':
+      return { type: message.type, is_wanted: message.isWanted };
     case 'ahead_wanted':
     case 'blobs_wanted':
     case 'pulled':

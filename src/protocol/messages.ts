@@ -4,7 +4,9 @@
  *   client                                         host
  *   hello, run_open              ───────────►
  *                                ◄───────────      welcome (or refused), run_opened {base manifest}
- *   channel aheadEntries         ───────────►      (where both said so in these: what a first scan finds)
+ *   ahead_sample {digests}       ───────────►      (where both said so in these: of what a first scan finds)
+ *                                ◄───────────      ahead_sampled
+ *   channel aheadEntries         ───────────►      (all that it finds, as it finds it, if little of it is here)
  *   ahead {sizes}                ───────────►      (large files that are new here; may be left out)
  *                                ◄───────────      ahead_wanted
  *   channel ahead                ───────────►      (their content, while they are still being hashed)
@@ -49,6 +51,7 @@
  * anything. Nothing that grows with the project is in a message: it travels on a channel, in records of
  * sync/change-codec.ts and protocol/blob-records.ts. Wire names are snake_case and live here only.
  */
+import type { Digest } from '../store/digest.js';
 import type { ManifestId, Problem } from '../sync/entry.js';
 import type { RmtxError } from '../errors.js';
 import { FIRST_REUSED_CHANNEL } from './frame.js';
@@ -171,6 +174,11 @@ export type ClientMessage =
       offersEntriesAhead: boolean;
     }
   | {
+      type: 'ahead_sample';
+      /** Of small files of the project; none: nothing will be sent ahead. */
+      digests: readonly Digest[];
+    }
+  | {
       type: 'ahead';
       /** Of files that could be sent before the manifest; which ones, nobody needs to know yet. */
       sizes: readonly number[];
@@ -250,7 +258,7 @@ export type HostMessage =
       slot: number;
       isCold: boolean;
       base: ManifestId | null;
-      /** It was offered, and nothing of a project is here: the client opens channel aheadEntries, and ends it. */
+      /** It was offered, and the workspace is empty: the client sends `ahead_sample`. */
       takesEntriesAhead: boolean;
       /** Ids of runs of this context that are over and wait for their client; the newest few. */
       waiting: readonly string[];
@@ -270,6 +278,11 @@ export type HostMessage =
       wantsSyncBack: boolean;
       /** Undefined before the workspace was opened, and for a record that another version wrote. */
       slot: number | undefined;
+    }
+  | {
+      type: 'ahead_sampled';
+      /** The client opens channel aheadEntries, and ends it. */
+      isWanted: boolean;
     }
   | {
       type: 'ahead_wanted';
@@ -308,6 +321,9 @@ export type HostMessage =
   | { type: 'forward_over'; channel: number }
   | { type: 'notice'; code: string; message: string }
   | { type: 'error'; error: RmtxError };
+
+/** Digests in one `ahead_sample`. */
+export const MAX_SAMPLE = 256;
 
 /** Files in one `ahead`. */
 export const MAX_AHEAD_FILES = 1000;

@@ -174,12 +174,6 @@ export class BlobStore {
     this.#verified.delete(digest);
   }
 
-  /** No blob is here; of one on its way there may be a part. */
-  get isEmpty(): boolean {
-    for (const _blob of this.list()) return false;
-    return true;
-  }
-
   /** Every blob, in no order. */
   list(): Iterable<StoredBlob> {
     return listBlobs(this.directory);

@@ -41,6 +41,7 @@ import type { ScanState } from './scan-state.js';
 import { TableRewriter } from './table-rewriter.js';
 import { UntouchedFiles } from './untouched-files.js';
 import { listDirectory } from './walk.js';
+import { isOfKind } from './walk.js';
 import type { NameKind } from './walk.js';
 
 export interface ScanOptions {
@@ -385,20 +386,6 @@ interface Question {
   readonly name: string;
   readonly kind: NameKind;
   readonly row: number;
-}
-
-function isOfKind(stats: Stats, kind: NameKind | undefined): boolean {
-  switch (kind) {
-    case 'file':
-      return stats.isFile();
-    case 'directory':
-      return stats.isDirectory();
-    case 'symlink':
-      return stats.isSymbolicLink();
-    case 'special':
-    case undefined:
-      return true;
-  }
 }
 
 function isListed({ names, kinds }: Names, name: string): boolean {

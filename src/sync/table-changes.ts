@@ -161,6 +161,20 @@ export function validateSteps(base: EntryTable, next: EntryTable, steps: readonl
   }
 }
 
+/** What {@link diffTables} would yield: `changes` in all, `deletions` of them; `bytes` of the files in `next`. */
+export function countChanges(
+  base: EntryTable,
+  next: EntryTable,
+): { changes: number; deletions: number; bytes: number } {
+  let [changes, deletions, bytes] = [0, 0, 0];
+  for (const step of diffRows(base, next)) {
+    changes += 1;
+    if (step < 0) deletions += 1;
+    else bytes += next.size(step);
+  }
+  return { changes, deletions, bytes };
+}
+
 function orphan(path: WorkspacePath): RmtxError {
   return new RmtxError(
     'ERR_RMTX_BAD_MESSAGE',

@@ -1,6 +1,6 @@
 /** Lists directories in walk order, with names as they are on disk, whatever bytes they hold. */
 import { readdirSync } from 'node:fs';
-import type { Dirent } from 'node:fs';
+import type { Dirent, Stats } from 'node:fs';
 import { pathFromBytes } from '../util/path-bytes.js';
 
 export type NameKind = 'file' | 'directory' | 'symlink' | 'special';
@@ -55,4 +55,19 @@ function toListing(
 function kindOf(entry: Pick<Dirent, 'isDirectory' | 'isSymbolicLink'>): NameKind {
   if (entry.isDirectory()) return 'directory';
   return entry.isSymbolicLink() ? 'symlink' : 'special';
+}
+
+/** Whether what was looked at is still what its directory said; undefined: the directory did not say. */
+export function isOfKind(stats: Stats, kind: NameKind | undefined): boolean {
+  switch (kind) {
+    case 'file':
+      return stats.isFile();
+    case 'directory':
+      return stats.isDirectory();
+    case 'symlink':
+      return stats.isSymbolicLink();
+    case 'special':
+    case undefined:
+      return true;
+  }
 }

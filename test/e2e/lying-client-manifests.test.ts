@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
-import { CHANNEL, roundChannels } from '../../src/protocol/messages.js';
+import { CHANNEL, MAX_SAMPLE, roundChannels } from '../../src/protocol/messages.js';
 import { encodeChange } from '../../src/sync/change-codec.js';
 import type { Entry, ManifestId } from '../../src/sync/entry.js';
 import { ByteWriter } from '../../src/util/bytes.js';
+import { digestOf } from '../support/blob-places.js';
 import { directoryEntry, fileEntry, symlinkEntry } from '../support/entries.js';
 import { EVERYTHING, recordOf } from '../support/lying-client.js';
 import { NO_MANIFEST, file, manifestIdOf, ordered, upserts } from '../support/lying-entries.js';
@@ -112,6 +113,11 @@ describe('a manifest', () => {
       (...pieces: readonly Buffer[]): Lie =>
       async (run) => {
         await run.open({ offers_entries_ahead: true });
+        run.say({ type: 'ahead_sample', digests: [digestOf('new here')] });
+        assert.deepEqual(await run.next('ahead_sampled'), {
+          type: 'ahead_sampled',
+          isWanted: true,
+        });
         const channel = run.connection.openSend(CHANNEL.aheadEntries);
         for (const piece of pieces) void channel.write(piece).catch(() => undefined);
         channel.end();
@@ -122,8 +128,29 @@ describe('a manifest', () => {
       const record = upserts(...entries);
       return recordOf({ type: 'entry', length: record.length }, record);
     };
+    const sample =
+      (digests: unknown): Lie =>
+      async (run) => {
+        await run.open({ offers_entries_ahead: true });
+        run.sayRaw({ type: 'ahead_sample', digests });
+        await run.ending();
+      };
     const outside = path.join(scene.outside, 'secret');
     await assertRefused(scene, {
+      'a sample that is none': ['BAD_MESSAGE', sample(['../../key.pem'])],
+      'a sample too large': [
+        'BAD_MESSAGE',
+        sample(new Array<unknown>(MAX_SAMPLE + 1).fill(digestOf('a'))),
+      ],
+      'no sample': [
+        'BAD_MESSAGE',
+        async (run) => {
+          await run.open({ offers_entries_ahead: true });
+          run.sendRules();
+          run.sendEntries([]);
+          await run.ending();
+        },
+      ],
       noise: ['BAD_MESSAGE', ahead(Buffer.alloc(1000, 0xff))],
       'a path out of the workspace': ['BAD_MESSAGE', ahead(entry(directoryEntry('../x')))],
       'an absolute path': ['BAD_MESSAGE', ahead(entry(file(outside)))],

@@ -9,6 +9,7 @@ import type { EntryTable } from '../../src/sync/entry-table.js';
 import { comparePaths, isWithin } from '../../src/sync/entry.js';
 import { validateTable } from '../../src/sync/table-changes.js';
 import { pathFromBytes } from '../../src/util/path-bytes.js';
+import { digestOf } from '../support/blob-places.js';
 import { entriesOfTree, operateOnDisk, operateOnTree, readTree } from '../support/disk-tree.js';
 import type { Node, Tree, TreeOperation } from '../support/disk-tree.js';
 import { entriesOf } from '../support/entries.js';
@@ -169,7 +170,7 @@ class Life {
     const before: Tree = new Map(this.#tree);
     for (const operation of differences) operateOnTree(before, operation, OLD + 500);
     const data = await this.#rig.ahead(before);
-    session.takeEntriesAhead();
+    assert.ok(session.offerEntriesAhead([digestOf('of another file')]));
     session.pushBlobs(Uint8Array.from(data.subarray(0, data.length * share)));
     return share === 1;
   }

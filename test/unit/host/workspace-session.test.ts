@@ -6,10 +6,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { WorkspaceSlot } from '../../../src/host/workspace-slot.js';
+import { BlobStore } from '../../../src/store/blob-store.js';
 import { encodeChange } from '../../../src/sync/change-codec.js';
 import type { Entry } from '../../../src/sync/entry.js';
 import { encodeRuleSources } from '../../../src/sync/rule-sources.js';
 import { ByteWriter } from '../../../src/util/bytes.js';
+import { digestOf } from '../../support/blob-places.js';
 import { closedDirectoriesScript } from '../../support/closed-directories.js';
 import { entriesOfTree, readTree } from '../../support/disk-tree.js';
 import { fullDiskScript } from '../../support/full-disk.js';
@@ -80,7 +82,7 @@ describe('a workspace session', () => {
     const next = rig.manifestOf(tree);
     using session = rig.open();
     assert.deepEqual(session.verify(), { manifestId: undefined, isEmpty: true });
-    session.takeEntriesAhead();
+    assert.ok(session.offerEntriesAhead([digestOf('new here')]));
     const early = new Map([...tree].filter(([at]) => at !== 'd/again' && at !== 'z'));
     early.set('d/c', { kind: 'file', bytes: 'gone since', mode: 0o644, mtimeUs: 1 });
     session.pushBlobs(Uint8Array.from(await rig.ahead(early)));
@@ -99,7 +101,7 @@ describe('a workspace session', () => {
     {
       using session = rig.open();
       session.verify();
-      session.takeEntriesAhead();
+      assert.ok(session.offerEntriesAhead([digestOf('new here')]));
       const data = await rig.ahead(treeOf({ d: '/', 'd/a': 'one', 'd/b': 'cut off' }));
       session.pushBlobs(Uint8Array.from(data.subarray(0, -3)));
     }
@@ -111,13 +113,25 @@ describe('a workspace session', () => {
     assert.deepEqual(readdirSync(rig.at('d')), ['a']);
   });
 
+  test('takes nothing ahead of which more than a quarter is here', () => {
+    using rig = new SlotRig();
+    const store = new BlobStore(rig.options.blobStoreDirectory);
+    const sample = ['a', 'b', 'c', 'd'].map(digestOf);
+    store.putBytes(digestOf('c'), Buffer.from('c'));
+    using session = rig.open();
+    session.verify();
+    assert.equal(session.offerEntriesAhead([]), false);
+    assert.equal(session.offerEntriesAhead(sample.slice(1)), false);
+    assert.equal(session.offerEntriesAhead(sample), true);
+  });
+
   test('refuses a manifest in the midst of an entry ahead', async () => {
     using rig = new SlotRig();
     const next = rig.manifestOf(treeOf({ a: 'one' }));
     const data = Uint8Array.from(await rig.ahead(treeOf({ a: 'one' })));
     using session = rig.open();
     session.verify();
-    session.takeEntriesAhead();
+    assert.ok(session.offerEntriesAhead([digestOf('new here')]));
     session.pushBlobs(data.subarray(0, data.length - 1));
     assert.throws(() => rig.announce(session, next), { code: 'ERR_RMTX_BAD_MESSAGE' });
   });

@@ -9,6 +9,7 @@ import {
 import { encodeHostMessage, parseHostMessage } from '../../../src/protocol/host-message-codec.js';
 import type { ClientMessage, HostMessage } from '../../../src/protocol/messages.js';
 import type { ManifestId, Problem } from '../../../src/sync/entry.js';
+import { digestOf } from '../../support/blob-places.js';
 
 const manifestId = `manifest:${'ab'.repeat(32)}` as ManifestId;
 const throughJson = (value: object): unknown => JSON.parse(JSON.stringify(value));
@@ -24,6 +25,8 @@ test('every client message survives the wire', () => {
       label: '',
       offersEntriesAhead: true,
     },
+    { type: 'ahead_sample', digests: [] },
+    { type: 'ahead_sample', digests: [digestOf('a'), digestOf('b')] },
     { type: 'ahead', sizes: [4 * 1024 * 1024, Number.MAX_SAFE_INTEGER] },
     { type: 'manifest', round: 0, base: null, manifestId, hasRules: true },
     { type: 'manifest', round: 2, base: manifestId, manifestId, hasRules: false },
@@ -119,6 +122,8 @@ test('every host message survives the wire', () => {
       wantsSyncBack: true,
       slot: 3,
     },
+    { type: 'ahead_sampled', isWanted: true },
+    { type: 'ahead_sampled', isWanted: false },
     { type: 'ahead_wanted', indexes: [0, 7] },
     { type: 'ahead_wanted', indexes: [] },
     { type: 'blobs_wanted', round: 1, files: 3, bytes: 9 },
