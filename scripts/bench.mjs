@@ -181,12 +181,23 @@ const steps = {
     before: (_peer, project) => writeFileSync(firstFile(project), String(Math.random())),
     script: 'true',
   },
+  'one byte changed': {
+    corpus: 'big',
+    before: (_peer, project) => changeByte(project),
+    script: 'true',
+  },
   '100 new back': { script: 'mkdir -p out && for i in $(seq 100); do echo $i $$ > out/$i; done' },
 };
 
 function firstFile(project) {
   const big = path.join(project, 'big.bin');
   return existsSync(big) ? path.join(project, 'note.txt') : path.join(project, 'd0', 'f0.txt');
+}
+
+function changeByte(project) {
+  const fd = openSync(path.join(project, 'big.bin'), 'r+');
+  writeSync(fd, randomBytes(1), 0, 1, Math.floor(Math.random() * 2 ** 30));
+  closeSync(fd);
 }
 
 function report(name, own, theirs) {
@@ -206,9 +217,11 @@ console.log(
 
 try {
   for (const [corpus, make] of Object.entries(corpora)) {
-    const names = Object.keys(steps).filter(
-      (step) => wanted.length === 0 || wanted.some((part) => `${corpus} ${step}`.includes(part)),
-    );
+    const names = Object.keys(steps)
+      .filter((step) => (steps[step].corpus ?? corpus) === corpus)
+      .filter(
+        (step) => wanted.length === 0 || wanted.some((part) => `${corpus} ${step}`.includes(part)),
+      );
     if (names.length === 0) continue;
     const projects = ['a', 'b'].map((name) => path.join(scratch, name));
     for (const project of projects) make(project);

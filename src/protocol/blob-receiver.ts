@@ -30,7 +30,7 @@ export interface BlobSink {
   /**
    * Opens for reading an older version of the file, or what an interrupted transfer left, whose parts
    * may be used again; undefined where there is none. Asked for large blobs only, when they are wanted
-   * and again when their chunk list comes. The receiver closes it.
+   * and again when chunks of theirs are listed. The receiver closes it.
    */
   basis(digest: Digest, size: number): number | undefined;
   /** A blob below 4 MiB. `bytes` are good during the call only. */
@@ -174,7 +174,7 @@ export class BlobReceiver implements Disposable {
           throw badRecord('a small blob in pieces');
         return;
       case 'chunk-list':
-        if (this.#chunkedOf(head.digest)?.awaitsList(head.size) !== true)
+        if (this.#chunkedOf(head.digest)?.awaitsListed(head.firstIndex, head.count) !== true)
           throw badRecord('a chunk list that was not asked for');
         return;
       case 'chunk':
@@ -211,7 +211,7 @@ export class BlobReceiver implements Disposable {
         this.#endStream();
         return;
       case 'chunk-list':
-        this.#acceptList(head, bytes);
+        this.#acceptListed(head, bytes);
         return;
       case 'chunk':
         this.#acceptChunk(head, bytes);
@@ -240,12 +240,11 @@ export class BlobReceiver implements Disposable {
     this.#sink.large(stream.digest, stream.path);
   }
 
-  #acceptList(head: ListHead, digests: Buffer): void {
+  #acceptListed(head: ListHead, digests: Buffer): void {
     const blob = this.#chunkedOf(head.digest);
     if (blob === undefined) return;
-    // The bytes are only lent, and the list is needed until the last chunk is here.
-    const list = { size: head.size, chunkSize: head.chunkSize, digests: Buffer.from(digests) };
-    this.#jobs.push({ blob, steps: this.#build(blob, blob.compare(list)) });
+    // The bytes are only lent, and what is not here is awaited by its digest.
+    this.#jobs.push({ blob, steps: this.#build(blob, blob.compare(Buffer.from(digests))) });
   }
 
   #acceptChunk(head: ChunkHead, bytes: Buffer): void {

@@ -4,7 +4,7 @@
  *   requests (receiver → sender)              data (sender → receiver), in the order of the requests
  *   WANT digest size                          BLOB digest size, bytes         below 4 MiB
  *                                             STREAM digest size, STREAM_DATA length, bytes …, STREAM_END
- *   WANT_CHUNK_LIST digest size               CHUNK_LIST digest size chunkSize, digests
+ *   WANT_CHUNK_LIST digest size               CHUNK_LIST digest firstIndex count, digests   one after the other
  *   WANT_CHUNKS digest firstIndex count       CHUNK digest index length, bytes   for each
  *   (any of these)                            GONE digest
  *   ROUND_END                                 ROUND_END
@@ -16,15 +16,10 @@
  * length, an upsert of sync/change-codec.ts, for each directory and small file, after that of a file its BLOB.
  *
  * A record is a type byte, then raw digests of 32 bytes and varints. GONE also ends a stream whose file
- * changed under the sender; a stream is good only once STREAM_END came and the digest is right.
+ * changed under the sender; a stream is good only once STREAM_END came and the digest is right. The last record of
+ * a list comes once the sender has found the whole to be the blob; else GONE comes in its place.
  */
-import {
-  LARGE_BLOB_BYTES,
-  MAX_CHUNKED_BYTES,
-  MAX_CHUNK_BYTES,
-  chunkCountFor,
-  chunkSizeFor,
-} from '../store/chunk-list.js';
+import { LARGE_BLOB_BYTES, MAX_CHUNK_BYTES } from '../store/chunk-list.js';
 import { DIGEST_BYTES } from '../store/digest.js';
 import { MAX_RECORD_BYTES } from '../sync/change-codec.js';
 import type { ByteReader, ByteWriter } from '../util/bytes.js';
@@ -44,6 +39,11 @@ const ENTRY = 10;
 
 /** Bytes of one STREAM_DATA record at most; both sides hold one in memory. */
 export const MAX_STREAM_DATA_BYTES = 1024 * 1024;
+/**
+ * Chunks in one CHUNK_LIST record; a list takes as many records as it needs, in order. So the receiver compares
+ * its older version while the sender still reads: 64 MiB take 40 ms.
+ */
+export const MAX_LISTED_CHUNKS = 64;
 /** A file that goes ahead with its entry is no larger: above this it costs what its bytes cost, whatever the way. */
 export const MAX_ENTRY_CONTENT_BYTES = 64 * 1024;
 /** A change record with its length before it. */
@@ -61,8 +61,8 @@ export type BlobDataHead =
   | {
       readonly type: 'chunk-list';
       readonly digest: Uint8Array;
-      readonly size: number;
-      readonly chunkSize: number;
+      readonly firstIndex: number;
+      readonly count: number;
     }
   | {
       readonly type: 'chunk';
@@ -90,7 +90,7 @@ export function encodeDataHead(writer: ByteWriter, head: BlobDataHead): void {
       writer.u8(STREAM_END);
       return;
     case 'chunk-list':
-      writer.u8(CHUNK_LIST).raw(head.digest).varint(head.size).varint(head.chunkSize);
+      writer.u8(CHUNK_LIST).raw(head.digest).varint(head.firstIndex).varint(head.count);
       return;
     case 'chunk':
       writer.u8(CHUNK).raw(head.digest).varint(head.index).varint(head.length);
@@ -123,7 +123,7 @@ const NO_BYTES = Buffer.alloc(0);
 
 /**
  * Takes data records out of a byte stream cut anywhere. A record that lies within one push is handed on
- * as a view; else its bytes are gathered, copied once, 32 MiB at most (a chunk list of 16 TiB).
+ * as a view; else its bytes are gathered, copied once, 16 MiB at most (a chunk).
  */
 export class BlobDataDecoder {
   readonly #handler: BlobDataHandler;
@@ -235,8 +235,8 @@ function readDataHead(reader: ByteReader): BlobDataHead {
       return {
         type: 'chunk-list',
         digest: reader.raw(DIGEST_BYTES),
-        size: reader.varint(),
-        chunkSize: reader.varint(),
+        firstIndex: reader.varint(),
+        count: reader.varint(),
       };
     case CHUNK:
       return {
@@ -273,9 +273,9 @@ function bodyLengthOf(head: BlobDataHead): number {
         throw badRecord(`an entry of ${head.length} bytes`);
       return head.length;
     case 'chunk-list':
-      if (head.size > MAX_CHUNKED_BYTES || head.chunkSize !== chunkSizeFor(head.size))
-        throw badRecord(`a chunk list of ${head.size} bytes in chunks of ${head.chunkSize}`);
-      return chunkCountFor(head.size) * DIGEST_BYTES;
+      if (head.count === 0 || head.count > MAX_LISTED_CHUNKS)
+        throw badRecord(`a list of ${head.count} chunks`);
+      return head.count * DIGEST_BYTES;
     case 'chunk':
       if (head.length === 0 || head.length > MAX_CHUNK_BYTES)
         throw badRecord(`a chunk of ${head.length} bytes`);

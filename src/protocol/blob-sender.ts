@@ -7,7 +7,6 @@
  * is GONE: a file that changed or vanished never fails the transfer.
  */
 import { closeSync, readSync } from 'node:fs';
-import { systemErrorCode } from '../errors.js';
 import {
   LARGE_BLOB_BYTES,
   MAX_CHUNKED_BYTES,
@@ -15,18 +14,19 @@ import {
   chunkDigest,
   chunkLength,
   hasMoreThan,
+  createChunkList,
   listChunks,
   readExactly,
 } from '../store/chunk-list.js';
-import type { ChunkList, ListedFile } from '../store/chunk-list.js';
+import type { ChunkList } from '../store/chunk-list.js';
 import type { BlobStore } from '../store/blob-store.js';
-import { hashBytes, toDigest } from '../store/digest.js';
+import { DIGEST_BYTES, hashBytes, toDigest } from '../store/digest.js';
 import type { Digest } from '../store/digest.js';
-import { runInSlices } from '../util/slices.js';
 import { TimeSlice } from '../util/time-slice.js';
 import { MAX_HEAD_BYTES, badRecord } from './blob-record-head.js';
 import { BlobRequestDecoder } from './blob-requests.js';
 import type { BlobRequest } from './blob-requests.js';
+import { MAX_LISTED_CHUNKS } from './blob-records.js';
 import { RecordBatch } from './record-batch.js';
 import type { SendData } from './record-batch.js';
 import { sendPieces, tryRead } from './stream-pieces.js';
@@ -208,26 +208,35 @@ export class BlobSender {
   }
 
   async #sendChunkList(blob: BlobToSend, fd: number): Promise<boolean> {
-    let listed: ListedFile | undefined;
-    try {
-      listed = await runInSlices(listChunks(fd, blob.size));
-    } catch (error) {
-      if (systemErrorCode(error) === undefined) throw error;
-      return false;
+    const list = createChunkList(blob.size);
+    const count = chunkCountFor(blob.size);
+    this.#lists.set(keyOf(blob.digest), { list, chunksLeft: count });
+    const listing = listChunks(fd, list);
+    let sent = 0;
+    let step = tryRead(() => listing.next());
+    for (; step?.done === false; step = tryRead(() => listing.next())) {
+      if (step.value - sent > MAX_LISTED_CHUNKS) {
+        await this.#sendListed(blob, list, { firstIndex: sent, count: MAX_LISTED_CHUNKS });
+        sent += MAX_LISTED_CHUNKS;
+      }
+      if (this.#slice.isOver()) await this.#slice.next();
     }
-    if (listed?.digest.equals(blob.digest) !== true) return false;
-    const { list } = listed;
-    this.#lists.set(keyOf(blob.digest), { list, chunksLeft: chunkCountFor(blob.size) });
-    const { size, chunkSize } = list;
-    const head = this.#batch.encodeHead({
-      type: 'chunk-list',
-      digest: blob.digest,
-      size,
-      chunkSize,
-    });
-    await this.#batch.sendAlone(Buffer.concat([head, list.digests]));
+    // The end of a list says that it is the blob's.
+    if (step?.done !== true || step.value?.equals(blob.digest) !== true) return false;
+    await this.#sendListed(blob, list, { firstIndex: sent, count: count - sent });
     this.#blobsSent += 1;
     return true;
+  }
+
+  async #sendListed(
+    { digest }: BlobToSend,
+    list: ChunkList,
+    { firstIndex, count }: { readonly firstIndex: number; readonly count: number },
+  ): Promise<void> {
+    const head = this.#batch.encodeHead({ type: 'chunk-list', digest, firstIndex, count });
+    const start = firstIndex * DIGEST_BYTES;
+    const listed = list.digests.subarray(start, start + count * DIGEST_BYTES);
+    await this.#batch.sendAlone(Buffer.concat([head, listed]));
   }
 
   async #sendChunks(request: ChunksRequest): Promise<void> {

@@ -2,13 +2,12 @@ import { closeSync, fstatSync, ftruncateSync, rmSync } from 'node:fs';
 import { systemErrorCode } from '../errors.js';
 import {
   chunkCountFor,
-  chunkDigest,
   chunkLength,
+  chunkSizeFor,
   hashFile,
   readExactly,
 } from '../store/chunk-list.js';
-import type { ChunkList } from '../store/chunk-list.js';
-import { digestBytes, hashBytes } from '../store/digest.js';
+import { DIGEST_BYTES, digestBytes, hashBytes } from '../store/digest.js';
 import type { Digest } from '../store/digest.js';
 import { digestMismatch, reopenFile, writeAt } from './blob-file.js';
 import type { BlobSink } from './blob-receiver.js';
@@ -21,24 +20,25 @@ export interface ChunkedBlobOptions {
   readonly ask: (firstIndex: number, count: number) => void;
 }
 
-/** Asked for at once, so that the first chunks come while the others are still compared. */
-const MAX_RUN_CHUNKS = 64;
-
 /**
  * A large blob of which parts are here already: those are found by their digests and used, only the
  * others are asked for. No file stays open between two calls, so any number may be under way.
  */
 export class ChunkedBlob {
   readonly #options: ChunkedBlobOptions;
-  #list: ChunkList | undefined;
-  /** One byte a chunk: 1 while it is awaited. */
-  #awaited = new Uint8Array(0);
-  #awaitedCount = 0;
-  #isCompared = false;
+  readonly #chunkSize: number;
+  readonly #chunkCount: number;
+  /** How many chunks have been listed, and how many of those looked for. */
+  #listedCount = 0;
+  #comparedCount = 0;
+  /** The digest of each chunk that was asked for and is not here yet, by its index. */
+  readonly #awaited = new Map<number, Buffer>();
   #path: string | undefined;
 
   constructor(options: ChunkedBlobOptions) {
     this.#options = options;
+    this.#chunkSize = chunkSizeFor(options.size);
+    this.#chunkCount = chunkCountFor(options.size);
   }
 
   get digest(): Digest {
@@ -52,46 +52,41 @@ export class ChunkedBlob {
   }
 
   get hasAllChunks(): boolean {
-    return this.#isCompared && this.#awaitedCount === 0;
+    return this.#comparedCount === this.#chunkCount && this.#awaited.size === 0;
   }
 
-  awaitsList(size: number): boolean {
-    return this.#list === undefined && size === this.#options.size;
+  awaitsListed(firstIndex: number, count: number): boolean {
+    return firstIndex === this.#listedCount && firstIndex + count <= this.#chunkCount;
   }
 
   awaitsChunk(index: number, length: number): boolean {
-    return (
-      this.#list !== undefined &&
-      this.#awaited[index] === 1 &&
-      length === chunkLength(this.#list, index)
-    );
+    const whole = { size: this.#options.size, chunkSize: this.#chunkSize };
+    return this.#awaited.has(index) && length === chunkLength(whole, index);
   }
 
   /**
-   * Looks for each chunk in the file itself and in its basis, takes over what is there, and asks for the
-   * rest. Yields after each chunk.
+   * Looks for the next chunks, of which these are the digests, in the file itself and in its basis, takes over
+   * what is there, and asks for the rest. Yields after each chunk.
    */
-  compare(list: ChunkList): Generator<undefined, void> {
-    // At once, not at the first step: a second list is refused from here on.
-    this.#list = list;
-    this.#awaited = new Uint8Array(chunkCountFor(list.size));
-    return this.#compare(list);
+  compare(digests: Buffer): Generator<undefined, void> {
+    // At once, not at the first step: the same are refused from here on.
+    const first = this.#listedCount;
+    this.#listedCount += digests.length / DIGEST_BYTES;
+    return this.#compare(first, digests);
   }
 
   /** Writes a chunk that is awaited. Throws DIGEST_MISMATCH where its bytes are wrong, and DISK_FULL. */
   put(index: number, bytes: Buffer): void {
-    const list = this.#list;
-    if (list === undefined || !hashBytes(bytes).equals(chunkDigest(list, index)))
+    if (this.#awaited.get(index)?.equals(hashBytes(bytes)) !== true)
       throw digestMismatch(this.#options.digest);
     const { path } = this;
     const fd = reopenFile(path);
     try {
-      writeAt({ fd, path, offset: index * list.chunkSize }, bytes);
+      writeAt({ fd, path, offset: index * this.#chunkSize }, bytes);
     } finally {
       closeSync(fd);
     }
-    this.#awaited[index] = 0;
-    this.#awaitedCount -= 1;
+    this.#awaited.delete(index);
   }
 
   /**
@@ -123,56 +118,68 @@ export class ChunkedBlob {
     if (this.#path !== undefined) this.#options.sink.unfinished?.(this.#options.digest, this.#path);
   }
 
-  *#compare(list: ChunkList): Generator<undefined, void> {
+  *#compare(first: number, digests: Buffer): Generator<undefined, void> {
     const { digest, size, sink } = this.#options;
-    const { fd, path } = sink.createLarge(digest, size);
-    this.#path = path;
+    const { fd, path } = this.#open();
     let basis: number | undefined;
     try {
       basis = sink.basis(digest, size);
-      const isResumed = fstatSync(fd).size > 0;
-      if (fstatSync(fd).size > size) ftruncateSync(fd, size);
-      yield* this.#compareWith({ list, fd, path, isResumed, basis });
+      yield* this.#compareWith({ first, digests, fd, path, basis });
     } finally {
       closeSync(fd);
       if (basis !== undefined) closeSync(basis);
     }
-    this.#isCompared = true;
+    this.#comparedCount += digests.length / DIGEST_BYTES;
   }
 
-  *#compareWith(files: {
-    readonly list: ChunkList;
+  #open(): { readonly fd: number; readonly path: string } {
+    if (this.#path !== undefined) return { fd: reopenFile(this.#path), path: this.#path };
+    const { digest, size, sink } = this.#options;
+    const { fd, path } = sink.createLarge(digest, size);
+    this.#path = path;
+    if (fstatSync(fd).size > size) ftruncateSync(fd, size);
+    return { fd, path };
+  }
+
+  *#compareWith(listed: {
+    readonly first: number;
+    readonly digests: Buffer;
     readonly fd: number;
     readonly path: string;
-    readonly isResumed: boolean;
     readonly basis: number | undefined;
   }): Generator<undefined, void> {
-    const { list, fd, path, isResumed, basis } = files;
-    const buffer = Buffer.allocUnsafeSlow(list.chunkSize);
-    let runStart = 0;
-    for (let index = 0; index < this.#awaited.length; index++) {
-      const where = { list, index, buffer };
-      let isHere = isResumed && readGoodChunk(fd, where) !== undefined;
+    const { first, digests, fd, path, basis } = listed;
+    const end = first + digests.length / DIGEST_BYTES;
+    const buffer = Buffer.allocUnsafeSlow(this.#chunkSize);
+    const digestOf = (index: number): Buffer =>
+      digests.subarray((index - first) * DIGEST_BYTES, (index - first + 1) * DIGEST_BYTES);
+    // Nothing of it is there past its end, and that this looks for.
+    const isResumed = fstatSync(fd).size > first * this.#chunkSize;
+    let missing: number | undefined;
+    for (let index = first; index < end; index++) {
+      const where = { offset: index * this.#chunkSize, size: this.#options.size };
+      const chunk = { digest: digestOf(index), where, buffer };
+      let isHere = isResumed && readGoodChunk(fd, chunk) !== undefined;
       if (!isHere && basis !== undefined) {
-        const chunk = readGoodChunk(basis, where);
-        if (chunk !== undefined) writeAt({ fd, path, offset: index * list.chunkSize }, chunk);
-        isHere = chunk !== undefined;
+        const found = readGoodChunk(basis, chunk);
+        if (found !== undefined) writeAt({ fd, path, offset: where.offset }, found);
+        isHere = found !== undefined;
       }
-      const end = isHere ? index : index + 1;
-      if (isHere || end - runStart >= MAX_RUN_CHUNKS) {
-        this.#askFor(runStart, end);
-        runStart = index + 1;
+      if (isHere) {
+        this.#askFor(missing, index, digestOf);
+        missing = undefined;
+      } else {
+        missing ??= index;
       }
       yield undefined;
     }
-    this.#askFor(runStart, this.#awaited.length);
+    this.#askFor(missing, end, digestOf);
   }
 
-  /** Asks for the chunks from `start` up to but not including `end`. */
-  #askFor(start: number, end: number): void {
-    if (end <= start) return;
-    this.#awaited.fill(1, start, end);
-    this.#awaitedCount += end - start;
+  /** Asks for the chunks from `start`, if there is one, up to but not including `end`. */
+  #askFor(start: number | undefined, end: number, digestOf: (index: number) => Buffer): void {
+    if (start === undefined) return;
+    for (let index = start; index < end; index++) this.#awaited.set(index, digestOf(index));
     this.#options.ask(start, end - start);
   }
 }
@@ -180,16 +187,19 @@ export class ChunkedBlob {
 /** A chunk of the file, if the file has it as the list says and can be read. */
 function readGoodChunk(
   fd: number,
-  where: { readonly list: ChunkList; readonly index: number; readonly buffer: Buffer },
+  chunk: {
+    readonly digest: Buffer;
+    readonly where: { readonly offset: number; readonly size: number };
+    readonly buffer: Buffer;
+  },
 ): Buffer | undefined {
-  const { list, index, buffer } = where;
-  let chunk: Buffer | undefined;
+  const { digest, where, buffer } = chunk;
+  let bytes: Buffer | undefined;
   try {
-    chunk = readExactly(fd, buffer, { offset: index * list.chunkSize, size: list.size });
+    bytes = readExactly(fd, buffer, where);
   } catch (error) {
     // An older version on a bad disk is no older version.
     if (systemErrorCode(error) === undefined) throw error;
   }
-  if (chunk === undefined || !hashBytes(chunk).equals(chunkDigest(list, index))) return undefined;
-  return chunk;
+  return bytes !== undefined && hashBytes(bytes).equals(digest) ? bytes : undefined;
 }

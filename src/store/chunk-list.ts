@@ -43,23 +43,20 @@ export function chunkDigest(list: ChunkList, index: number): Buffer {
   return list.digests.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES);
 }
 
-export interface ListedFile {
-  readonly list: ChunkList;
-  /** Raw digest of the whole. */
-  readonly digest: Buffer;
+/** A list for a blob of this size, in which no digest is right yet. */
+export function createChunkList(size: number): ChunkList {
+  const digests = Buffer.alloc(chunkCountFor(size) * DIGEST_BYTES);
+  return { size, chunkSize: chunkSizeFor(size), digests };
 }
 
 /**
- * Hashes a file whole and in chunks, in one pass. Yields after each chunk (16 MiB at most) so that the
- * caller can let others run. Returns undefined where the file does not have `size` bytes.
+ * Hashes a file whole and in chunks, in one pass. Yields how many chunks are in the list so far, after each
+ * (16 MiB at most), so that the caller can let others run. Returns the raw digest of the whole, undefined where
+ * the file does not have the list's size.
  */
-export function* listChunks(
-  fd: number,
-  size: number,
-): Generator<undefined, ListedFile | undefined> {
-  const chunkSize = chunkSizeFor(size);
+export function* listChunks(fd: number, list: ChunkList): Generator<number, Buffer | undefined> {
+  const { size, chunkSize, digests } = list;
   const count = chunkCountFor(size);
-  const digests = Buffer.allocUnsafe(count * DIGEST_BYTES);
   const whole = createDigestStream();
   const buffer = Buffer.allocUnsafeSlow(chunkSize);
   for (let index = 0; index < count; index++) {
@@ -67,10 +64,9 @@ export function* listChunks(
     if (chunk === undefined) return undefined;
     whole.update(chunk);
     digests.set(hashBytes(chunk), index * DIGEST_BYTES);
-    yield undefined;
+    yield index + 1;
   }
-  if (hasMoreThan(fd, size)) return undefined;
-  return { list: { size, chunkSize, digests }, digest: whole.finish() };
+  return hasMoreThan(fd, size) ? undefined : whole.finish();
 }
 
 /** Hashes a file of `size` bytes, yielding every few MiB; undefined where it has another size. */

@@ -42,7 +42,7 @@ describe('the content of a change', () => {
     (request, send) => {
       if (request.type === 'round-end') send({ type: 'round-end' });
       else if (request.type === 'want-chunk-list')
-        send({ type: 'chunk-list', digest: request.digest, size, chunkSize }, listOfZeros);
+        send({ type: 'chunk-list', digest: request.digest, firstIndex: 0, count: 8 }, listOfZeros);
       else lie(request, send);
     };
 
@@ -147,7 +147,10 @@ describe('the content of a change', () => {
       'BAD_MESSAGE',
       (request, send) => {
         if (request.type === 'want')
-          send({ type: 'chunk-list', digest: request.digest, size, chunkSize }, listOfZeros);
+          send(
+            { type: 'chunk-list', digest: request.digest, firstIndex: 0, count: 8 },
+            listOfZeros,
+          );
       },
     ],
   };
@@ -192,26 +195,28 @@ describe('the content of a change', () => {
     'a second list': [
       'BAD_MESSAGE',
       chunked(({ digest: of }, send) =>
-        send({ type: 'chunk-list', digest: of, size, chunkSize }, listOfZeros),
+        send({ type: 'chunk-list', digest: of, firstIndex: 0, count: 8 }, listOfZeros),
       ),
     ],
-    'a list in chunks of no length': [
+    'a list of no chunks': [
       'BAD_MESSAGE',
       (request, send) => {
         if (request.type === 'want-chunk-list')
-          send({ type: 'chunk-list', digest: request.digest, size, chunkSize: 0 });
+          send({ type: 'chunk-list', digest: request.digest, firstIndex: 0, count: 0 });
       },
     ],
-    'a list of sixteen tebibytes': [
+    'a list of more than there are': [
       'BAD_MESSAGE',
       (request, send) => {
         if (request.type === 'want-chunk-list')
-          send({
-            type: 'chunk-list',
-            digest: request.digest,
-            size: 2 ** 44,
-            chunkSize: 16 * 1024 * 1024,
-          });
+          send({ type: 'chunk-list', digest: request.digest, firstIndex: 0, count: 9 });
+      },
+    ],
+    'a list without its beginning': [
+      'BAD_MESSAGE',
+      (request, send) => {
+        if (request.type === 'want-chunk-list')
+          send({ type: 'chunk-list', digest: request.digest, firstIndex: 1, count: 7 });
       },
     ],
   };

@@ -48,8 +48,8 @@ const stream = { type: 'stream', digest: largeRaw, size: large.length } as const
 const list = {
   type: 'chunk-list',
   digest: storedRaw,
-  size: stored.length,
-  chunkSize: MIB,
+  firstIndex: 0,
+  count: 5,
 } as const;
 const piece = (length: number): [BlobDataHead, Buffer] => [
   { type: 'stream-data', length },
@@ -127,19 +127,21 @@ const lies: [title: string, bytes: () => Buffer, expected: (error: unknown) => b
       ),
     MISMATCH,
   ],
+  ['a list nobody wants', () => records({ ...list, digest: largeRaw }, Buffer.alloc(5 * 32)), BAD],
+  ['a list of too many chunks', () => records({ ...list, count: 6 }, Buffer.alloc(6 * 32)), BAD],
+  ['a list of 0 chunks', () => records({ ...list, count: 0 }), BAD],
+  ['a list without its beginning', () => records({ ...list, firstIndex: 1, count: 4 }), BAD],
   [
-    'a list nobody wants',
-    () => records({ ...list, digest: largeRaw, size: large.length }, Buffer.alloc(5 * 32)),
+    'a list with a gap',
+    () => records({ ...list, count: 1 }, Buffer.alloc(32), { ...list, firstIndex: 2, count: 3 }),
     BAD,
   ],
-  ['a list of another size', () => records({ ...list, size: 6 * MIB }, Buffer.alloc(6 * 32)), BAD],
-  ['a list of chunks of 0 bytes', () => records({ ...list, chunkSize: 0 }), BAD],
   [
-    'a list of other chunks',
-    () => records({ ...list, chunkSize: 2 * MIB }, Buffer.alloc(3 * 32)),
+    'a list that goes on behind its end',
+    () => records(list, chunkDigests(stored), { ...list, firstIndex: 5, count: 1 }),
     BAD,
   ],
-  ['a list for 2^53 bytes', () => records({ ...list, size: 2 ** 53 - 1 }), BAD],
+  ['a list of 2^53 chunks', () => records({ ...list, count: 2 ** 53 - 1 }), BAD],
   ['a list twice', () => records(list, chunkDigests(stored), list, chunkDigests(stored)), BAD],
   [
     'a chunk before the list',

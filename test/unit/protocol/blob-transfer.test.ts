@@ -253,6 +253,48 @@ test('a file that changes between its chunk list and its chunks is gone', async 
   assert.deepEqual(readdirSync(at.sink.partials.directory), []);
 });
 
+test('a list of many chunks comes in parts, each compared when it comes', async () => {
+  using at = place();
+  using receiver = new BlobReceiver(at.sink);
+  const bytes = random(130 * MIB + 5);
+  const basis = path.join(at.root, 'old');
+  const older = Buffer.from(bytes);
+  for (const index of [0, 63, 64, 129, 130]) older[index * MIB] = (older[index * MIB] ?? 0) ^ 1;
+  writeFileSync(basis, older);
+  const digest = at.source.add(bytes);
+  at.sink.bases.set(digest, basis);
+  receiver.want(digest, bytes.length);
+  receiver.endRound();
+  const { dataBytes } = await transfer(at, receiver, () => workOn(receiver));
+  assert.ok(receiver.isRoundOver);
+  assert.ok(dataBytes < 4 * MIB + 10_000, `${dataBytes} bytes sent`);
+  assert.ok(at.sink.read(digest).equals(bytes));
+});
+
+test('a file that is found to have changed at the end of its list is gone', async () => {
+  using at = place();
+  using receiver = new BlobReceiver(at.sink);
+  const bytes = random(70 * MIB);
+  const basis = path.join(at.root, 'old');
+  writeFileSync(basis, everySecond(bytes));
+  const digest = at.source.add(bytes);
+  const small = at.source.add(random(10));
+  changeOneByte(at.source.files.get(digest) ?? '');
+  at.sink.bases.set(digest, basis);
+  receiver.want(digest, bytes.length);
+  receiver.want(small, 10);
+  receiver.endRound();
+  await transfer(at, receiver, () => workOn(receiver));
+  assert.ok(receiver.isRoundOver);
+  assert.deepEqual(at.sink.goneDigests, [digest]);
+  assert.ok(at.sink.has(small));
+  assert.deepEqual(readdirSync(at.sink.partials.directory), []);
+});
+
+function workOn(receiver: BlobReceiver): void {
+  while (receiver.work());
+}
+
 const skip = process.platform === 'linux' ? false : 'the test reads /proc';
 
 test('many large files at once keep no more than a few files open', { skip }, async () => {
