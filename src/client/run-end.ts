@@ -97,6 +97,7 @@ export function reportOf(
     runId: about.run.id,
     outcome,
     exitCode: code === 0 && hasUnapplied ? 122 : code,
+    hasUnapplied,
     durationMs: Math.round(performance.now() - about.startedAtMs),
     uploadedBytes: about.uploadedBytes,
     downloadedBytes: home?.bytes ?? 0,

@@ -103,6 +103,8 @@ export interface RunReport {
   readonly outcome: RunOutcome;
   /** What the process exits with: the command's own, 122 for conflicts after a 0, 130, 124, 126, 127. */
   readonly exitCode: number;
+  /** Something that the command changed is not here as it is there, whatever the exit code. */
+  readonly hasUnapplied: boolean;
   readonly durationMs: number;
   readonly uploadedBytes: number;
   readonly downloadedBytes: number;

@@ -144,6 +144,8 @@ class OutputFlow {
   async flushed(): Promise<void> {
     const { target } = this.#options;
     if (typeof target === 'function' || target.destroyed || this.#closed.signal.aborted) return;
+    // Even an empty write fails at /dev/full, and a command that says nothing must not.
+    if (this.handedOver === this.offset) return;
     await new Promise<void>((resolve) => {
       target.write('', () => resolve());
       target.once('close', resolve);

@@ -120,8 +120,8 @@ export class RunText {
   finish(report: RunReport): void {
     this.stop();
     this.#sayOutcome(report.outcome, 'on the host');
-    // What made it 122 is said whatever `-q` says, as a conflict is.
-    if (this.#options.isQuiet && report.exitCode === 122) this.#sayWhy(report);
+    // What is not as it should be here is said whatever `-q` says, as a conflict is.
+    if (this.#options.isQuiet && report.hasUnapplied) this.#sayWhy(report);
     const unsaid = this.#problemCount - MAX_PROBLEM_LINES;
     if (unsaid > 0 && !this.#options.isQuiet) this.#say(moreProblemsWords(unsaid));
     if (report.ignoredLeftovers !== undefined && this.#isWatched)

@@ -124,6 +124,7 @@ test('the report of a run holds all that happened', () => {
     runId: 'r',
     outcome: { kind: 'signalled', signal: 'SIGTERM', number: 15 },
     exitCode: 143,
+    hasUnapplied: false,
     durationMs: 2000,
     uploadedBytes: 10,
     downloadedBytes: 20,
@@ -187,12 +188,14 @@ test('a command that ran here has the keys of a run, and nothing that only a hos
     runner: 'local',
     outcome: { kind: 'exited', code: 3 },
     exitCode: 3,
+    hasUnapplied: false,
     durationMs: 5,
   } as const;
   const run: RunReport = {
     runId: 'r',
     outcome: report.outcome,
     exitCode: 3,
+    hasUnapplied: false,
     durationMs: 5,
     uploadedBytes: 0,
     downloadedBytes: 0,

@@ -18,6 +18,7 @@ const done: RunReport = {
   runId: 'r1',
   outcome: { kind: 'exited', code: 0 },
   exitCode: 0,
+  hasUnapplied: false,
   durationMs: 1234,
   uploadedBytes: 1_500_000,
   downloadedBytes: 300,
@@ -112,9 +113,9 @@ test('problems are warnings, and many are cut short', () => {
   assert.equal(textOf(many, done, { isQuiet: true }), '');
 });
 
-test('an exit code of 122 says why, whatever -q says', () => {
+test('what could not be applied is said, whatever -q and the exit code say', () => {
   const held = { path: 'gone', code: 'held-back', message: 'one of 302 deletions' };
-  const report = { ...done, exitCode: 122, problems: [held] };
+  const report = { ...done, exitCode: 3, hasUnapplied: true, problems: [held] };
   const events: RunEvent[] = [{ type: 'problem', ...held }];
   const said = 'rmtx: warning: gone: one of 302 deletions\n';
   assert.equal(textOf(events, report), said);
