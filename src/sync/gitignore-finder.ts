@@ -62,8 +62,9 @@ export class GitignoreFinder {
   #find(path: WorkspacePath, known: KnownFile | undefined): KnownFile | undefined {
     try {
       if (known !== undefined && this.#isUntouched(path, known)) return known;
-      // Git does not follow a link here either.
       const read = readFileAt(this.#root, path, MAX_TEXT_BYTES);
+      if (read === undefined && this.#root.lstat(path)?.isSymbolicLink() === true)
+        this.#report(path, 'is a link, which is not followed here (nor by git)');
       if (read === 'too-large') this.#report(path, 'is too large to be read as .gitignore');
       if (read === undefined || read === 'too-large') return undefined;
       return { text: pathFromBytes(read.bytes), size: read.size, signature: read.signature };

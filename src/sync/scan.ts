@@ -216,7 +216,7 @@ class Scan {
   }
 
   #enter(directory: string, listing: Names, from: Pick<Frame, 'isRaw' | 'isTrusted'>): void {
-    const mayHaveLines = isListed(listing, '.gitignore');
+    const mayHaveLines = mayHoldLines(listing, '.gitignore');
     const saysTheSame = this.#gitignore?.enter(directory, mayHaveLines) !== false;
     const isTrusted = from.isTrusted && saysTheSame;
     const prefix = directory === '' ? '' : `${directory}/`;
@@ -388,6 +388,7 @@ interface Question {
   readonly row: number;
 }
 
-function isListed({ names, kinds }: Names, name: string): boolean {
-  return kinds === undefined || kinds[names.indexOf(name)] === 'file';
+function mayHoldLines({ names, kinds }: Names, name: string): boolean {
+  const kind = kinds?.[names.indexOf(name)];
+  return kinds === undefined || kind === 'file' || kind === 'symlink';
 }

@@ -202,9 +202,18 @@ describe('rules', () => {
     using tree = new ProjectTree({ '.gitignore': '.gitignore\nx\n', x: '', 'd/x': '', 'e/y': '' });
     symlinkSync('../.gitignore', tree.at('e/.gitignore'));
     tree.write('f/.gitignore/y', '');
-    const { table, rules } = await tree.scan({ rules: withGitignore });
-    assert.deepEqual(filesOf(table), ['e/y']);
-    assert.equal(rules.gitignore?.length, 1);
+    const cold = await tree.settledScan({ rules: withGitignore });
+    const warm = await tree.scan({ rules: withGitignore, previous: cold });
+    for (const { table, rules, problems } of [cold, warm]) {
+      assert.deepEqual(filesOf(table), ['e/y']);
+      assert.equal(rules.gitignore?.length, 1);
+      assert.deepEqual(
+        problems.map(({ path: at, message }) => `${at} ${message}`),
+        [
+          'e/.gitignore is a link, which is not followed here (nor by git), so what it ignores is not known',
+        ],
+      );
+    }
   });
 
   test('one too large to be read is a problem', async () => {
