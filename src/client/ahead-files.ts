@@ -4,7 +4,7 @@
  */
 import { AheadFileSender } from '../protocol/ahead-file-sender.js';
 import type { SendChannel } from '../protocol/connection.js';
-import { badMessage } from '../protocol/fields.js';
+import { badMessage } from '../protocol/bad-message.js';
 import { CHANNEL, MAX_AHEAD_FILES } from '../protocol/messages.js';
 import { LARGE_BLOB_BYTES } from '../store/chunk-list.js';
 import { hashOpenFile } from '../sync/hash-file.js';

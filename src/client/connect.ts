@@ -2,7 +2,7 @@
 import { RmtxError, isRmtxError } from '../errors.js';
 import { encodeClientMessage } from '../protocol/client-message-codec.js';
 import { PeerConnection } from '../protocol/connection.js';
-import { badMessage } from '../protocol/fields.js';
+import { badMessage } from '../protocol/bad-message.js';
 import { parseHostMessage } from '../protocol/host-message-codec.js';
 import { Inbox } from '../protocol/inbox.js';
 import { ALPN_RUN, PROTOCOL } from '../protocol/messages.js';

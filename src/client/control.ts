@@ -3,7 +3,8 @@ import { Client } from 'undici';
 import { contextKey } from '../config/context-key.js';
 import type { ResolvedConfig } from '../config/resolved-config.js';
 import { RmtxError } from '../errors.js';
-import { Fields } from '../protocol/fields.js';
+import { messageFields } from '../protocol/bad-message.js';
+import type { Fields } from '../util/fields.js';
 import { parseHardwareAddresses } from '../protocol/host-message-codec.js';
 import { ALPN_CONTROL } from '../protocol/messages.js';
 import { parseWireError } from '../protocol/wire-error.js';
@@ -262,7 +263,7 @@ async function callOnce(
   } catch (error) {
     throw new RmtxError('ERR_RMTX_CONNECTION_LOST', 'the host did not answer', { cause: error });
   }
-  const fields = new Fields(value, 'answer');
+  const fields = messageFields(value, 'answer');
   if (status !== 200) throw parseWireError(fields.raw('error'));
   return fields;
 }

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import { systemErrorCode } from '../errors.js';
 import { Bridge } from '../protocol/bridge.js';
 import type { ChannelPair } from '../protocol/connection.js';
-import { badMessage } from '../protocol/fields.js';
+import { badMessage } from '../protocol/bad-message.js';
 import { CHANNEL, MAX_FORWARDED, forwardWindowBytes } from '../protocol/messages.js';
 import type { ForwardFailure } from '../protocol/messages.js';
 import { createDeferred } from '../util/deferred.js';

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { badMessage } from '../protocol/fields.js';
+import { badMessage } from '../protocol/bad-message.js';
 import { CHANNEL } from '../protocol/messages.js';
 import { orAborted } from '../util/or-aborted.js';
 import { RecentBytes } from '../util/recent-bytes.js';

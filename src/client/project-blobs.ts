@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { BlobSource } from '../protocol/blob-sender.js';
-import { badMessage } from '../protocol/fields.js';
+import { badMessage } from '../protocol/bad-message.js';
 import { digestBytes } from '../store/digest.js';
 import type { Digest } from '../store/digest.js';
 import type { EntryTable } from '../sync/entry-table.js';

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BlobReceiver } from '../protocol/blob-receiver.js';
 import type { BlobSink } from '../protocol/blob-receiver.js';
 import type { SendChannel } from '../protocol/connection.js';
-import { badMessage } from '../protocol/fields.js';
+import { badMessage } from '../protocol/bad-message.js';
 import { CHANNEL } from '../protocol/messages.js';
 import { ChangeDecoder } from '../sync/change-codec.js';
 import type { ManifestChange } from '../sync/entry.js';

@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { isRmtxError, systemErrorCode } from '../errors.js';
-import { Fields } from '../protocol/fields.js';
+import { parseStateFile } from '../util/state-file.js';
 import { loadEntryTable, manifestIdIn, saveEntryTable } from '../sync/entry-table-file.js';
 import type { EntryTable } from '../sync/entry-table.js';
 import { parseRuleSources } from '../sync/rule-sources.js';
@@ -233,7 +233,7 @@ function readDetails(directory: string): TicketDetails | undefined {
   const bytes = readFileIfExists(path.join(directory, DETAILS_FILE));
   if (bytes === undefined) return undefined;
   try {
-    const fields = new Fields(JSON.parse(bytes.toString()), 'run.json');
+    const fields = parseStateFile(bytes, DETAILS_FILE);
     if (fields.integer('version', 0) !== VERSION) return undefined;
     return {
       runId: fields.string('runId'),

@@ -1,7 +1,7 @@
 /** What the host has of this client's runs: list, find, stop, drop. */
 import { contextKey } from '../config/context-key.js';
 import { RmtxError } from '../errors.js';
-import type { Fields } from '../protocol/fields.js';
+import type { Fields } from '../util/fields.js';
 import { RUN_ID_PATTERN, RUN_STATES } from '../protocol/messages.js';
 import type { RunState } from '../protocol/messages.js';
 import { printable } from '../util/printable.js';

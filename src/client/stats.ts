@@ -1,7 +1,7 @@
 /** How busy a host is: asked once, or again and again over a connection that is made anew where it breaks. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RmtxError } from '../errors.js';
-import type { Fields } from '../protocol/fields.js';
+import type { Fields } from '../util/fields.js';
 import { RUN_ID_PATTERN, RUN_STATES } from '../protocol/messages.js';
 import type { RunState } from '../protocol/messages.js';
 import { backOffMs } from './back-off.js';

@@ -1,7 +1,7 @@
 /** The way of the project to the host: rules, manifest changes, the blobs that it lacks. */
 import { BlobSender } from '../protocol/blob-sender.js';
 import type { SendChannel } from '../protocol/connection.js';
-import { badMessage } from '../protocol/fields.js';
+import { badMessage } from '../protocol/bad-message.js';
 import { CHANNEL, MAX_ROUNDS, roundChannels } from '../protocol/messages.js';
 import { EntryTable } from '../sync/entry-table.js';
 import { encodeRuleSources } from '../sync/rule-sources.js';

@@ -5,7 +5,8 @@
 import http from 'node:http';
 import os from 'node:os';
 import { RmtxError, systemErrorCode } from '../errors.js';
-import { Fields } from '../protocol/fields.js';
+import { messageFields } from '../protocol/bad-message.js';
+import type { Fields } from '../util/fields.js';
 import { parseWireError } from '../protocol/wire-error.js';
 import { loadOrCreateIdentity } from '../trust/identity.js';
 import { safeLabel } from '../trust/label.js';
@@ -216,7 +217,7 @@ function ask(socketPath: string, route: string, body?: object): Promise<Fields |
       response.on('end', () => {
         try {
           const value: unknown = JSON.parse(Buffer.concat(parts).toString('utf8'));
-          const fields = new Fields(value, 'answer');
+          const fields = messageFields(value, 'answer');
           if (response.statusCode === 200) resolve(fields);
           else reject(parseWireError(fields.raw('error')));
         } catch (error) {

@@ -1,4 +1,4 @@
-import { badMessage } from '../protocol/fields.js';
+import { badMessage } from '../protocol/bad-message.js';
 import { AheadEntryReceiver } from '../protocol/ahead-entry-receiver.js';
 import type { BlobStore } from '../store/blob-store.js';
 import type { Digest } from '../store/digest.js';

@@ -1,6 +1,6 @@
 /** The control API of paired clients (ALPN `http/1.1`): versioned JSON, about their own things only. */
 import { statfsSync } from 'node:fs';
-import type { Fields } from '../protocol/fields.js';
+import type { Fields } from '../util/fields.js';
 import { VERSION } from '../version.js';
 import { collectBlobs } from './garbage.js';
 import { hardwareAddressesAt } from './hardware-addresses.js';

@@ -2,7 +2,7 @@
 import { RmtxError, isRmtxError } from '../errors.js';
 import { parseClientMessage } from '../protocol/client-message-codec.js';
 import type { PeerConnection } from '../protocol/connection.js';
-import { badMessage } from '../protocol/fields.js';
+import { badMessage } from '../protocol/bad-message.js';
 import { encodeHostMessage } from '../protocol/host-message-codec.js';
 import { Inbox } from '../protocol/inbox.js';
 import { PROTOCOL } from '../protocol/messages.js';

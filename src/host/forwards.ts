@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import { systemErrorCode } from '../errors.js';
 import { Bridge } from '../protocol/bridge.js';
 import type { PeerConnection } from '../protocol/connection.js';
-import { badMessage } from '../protocol/fields.js';
+import { badMessage } from '../protocol/bad-message.js';
 import { forwardWindowBytes } from '../protocol/messages.js';
 import type { ClientMessage, ForwardFailure, HostMessage } from '../protocol/messages.js';
 

@@ -2,7 +2,7 @@
 import { rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { RmtxError } from '../errors.js';
-import { badMessage } from '../protocol/fields.js';
+import { badMessage } from '../protocol/bad-message.js';
 import { MAX_PROBLEMS } from '../protocol/messages.js';
 import type { ClientMessage } from '../protocol/messages.js';
 import { TEMPORARY, randomName } from '../store/blob-names.js';

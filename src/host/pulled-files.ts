@@ -15,7 +15,7 @@ import {
 } from '../sync/fresh-entry.js';
 import { isOwnPath, isRefusedFromHost } from '../sync/own-names.js';
 import { listDirectory } from '../sync/walk.js';
-import { badMessage } from '../protocol/fields.js';
+import { badMessage } from '../protocol/bad-message.js';
 import { writePartsAtomic } from '../util/atomic-parts.js';
 import { ByteWriter } from '../util/bytes.js';
 import { mtimeUsOf } from '../util/microseconds.js';

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { RmtxError, isRmtxError } from '../errors.js';
-import { Fields } from '../protocol/fields.js';
+import { messageFields } from '../protocol/bad-message.js';
+import type { Fields } from '../util/fields.js';
 import { encodeWireError } from '../protocol/wire-error.js';
 import { printable } from '../util/printable.js';
 
@@ -31,7 +32,7 @@ export async function serveRoutes(
       respond(response, 404, errorBody(new RmtxError('ERR_RMTX_BAD_MESSAGE', 'no such path')));
       return;
     }
-    respond(response, 200, await handler(new Fields(await readBody(request), 'request')));
+    respond(response, 200, await handler(messageFields(await readBody(request), 'request')));
   } catch (error) {
     if (!isRmtxError(error)) log(`${route} failed: ${describeFailure(error)}`);
     respond(response, statusOf(error), errorBody(error));

@@ -2,7 +2,9 @@
 import { mkdirSync, readdirSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { parseHostMessage, encodeHostMessage } from '../protocol/host-message-codec.js';
-import { Fields, badMessage } from '../protocol/fields.js';
+import { badMessage } from '../protocol/bad-message.js';
+import { parseStateFile } from '../util/state-file.js';
+import type { Fields } from '../util/fields.js';
 import { RUN_ID_PATTERN, RUN_STATES } from '../protocol/messages.js';
 import type { HostMessage, RunState } from '../protocol/messages.js';
 import { PRIVATE_DIRECTORY_MODE, readFileIfExists, writeFileAtomic } from '../util/atomic-file.js';
@@ -104,7 +106,7 @@ export function readRunRecords(runs: string, log: (line: string) => void): Found
       continue;
     }
     try {
-      found.records.push(decode(new Fields(JSON.parse(bytes.toString('utf8')), `run ${id}`), id));
+      found.records.push(decode(parseStateFile(bytes, file), id));
     } catch {
       log(`run ${id}: its record is damaged and set aside`);
       renameSync(file, `${file}.corrupt`);

@@ -1,7 +1,7 @@
 /** What a client asks and decides about its runs, apart from visiting them. */
 import { RmtxError } from '../errors.js';
 import { exitCodeOf } from '../protocol/exit-code.js';
-import type { Fields } from '../protocol/fields.js';
+import type { Fields } from '../util/fields.js';
 import { encodeHostMessage } from '../protocol/host-message-codec.js';
 import { RUN_ID_PATTERN } from '../protocol/messages.js';
 import { runNotFound } from './run-errors.js';

@@ -1,6 +1,6 @@
 /** The way of a project to its workspace: rules, manifest changes, missing blobs, in rounds. */
 import type { PeerConnection, ReceiveChannel } from '../protocol/connection.js';
-import { badMessage } from '../protocol/fields.js';
+import { badMessage } from '../protocol/bad-message.js';
 import { encodeHostMessage } from '../protocol/host-message-codec.js';
 import type { Inbox } from '../protocol/inbox.js';
 import { CHANNEL, MAX_ROUNDS, roundChannels } from '../protocol/messages.js';

@@ -7,7 +7,7 @@
  */
 import { BlobReceiver } from '../protocol/blob-receiver.js';
 import type { BlobSink } from '../protocol/blob-receiver.js';
-import { badMessage } from '../protocol/fields.js';
+import { badMessage } from '../protocol/bad-message.js';
 import { RmtxError, systemErrorCode } from '../errors.js';
 import { BlobStore } from '../store/blob-store.js';
 import { toDigest } from '../store/digest.js';

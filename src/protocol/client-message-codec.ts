@@ -3,7 +3,8 @@ import { LARGE_BLOB_BYTES } from '../store/chunk-list.js';
 import { isDigest } from '../store/digest.js';
 import type { ManifestId } from '../sync/entry.js';
 import { LONGEST_WAIT_MS } from '../util/units.js';
-import { Fields, badMessage } from './fields.js';
+import { badMessage, messageFields } from './bad-message.js';
+import type { Fields } from '../util/fields.js';
 import {
   ATTACH_MODES,
   CHANNEL,
@@ -22,8 +23,8 @@ import type { ClientMessage, TerminalSize } from './messages.js';
 
 /** Throws ERR_RMTX_BAD_MESSAGE for anything that is not a well-formed message of a client. */
 export function parseClientMessage(value: unknown): ClientMessage {
-  const type = new Fields(value, 'message').string('type', 64);
-  const fields = new Fields(value, type);
+  const type = messageFields(value, 'message').string('type', 64);
+  const fields = messageFields(value, type);
   switch (type) {
     case 'hello':
       return {
@@ -44,7 +45,7 @@ export function parseClientMessage(value: unknown): ClientMessage {
           : false,
       };
     case 'ahead_sample':
-      return { type, digests: fields.listOf('digests', isDigest, MAX_SAMPLE) };
+      return { type, digests: fields.checkedList('digests', isDigest, MAX_SAMPLE) };
     case 'ahead':
       return { type, sizes: fields.integers('sizes', MAX_AHEAD_FILES, LARGE_BLOB_BYTES) };
     case 'manifest':

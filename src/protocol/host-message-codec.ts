@@ -1,7 +1,8 @@
 /** Host → client messages, to and from JSON. The order and the meaning are in messages.ts. */
 import type { Problem, ProblemCode } from '../sync/entry.js';
 import { MAX_HARDWARE_ADDRESSES, isHardwareAddress } from '../util/hardware-address.js';
-import { Fields, badMessage } from './fields.js';
+import { badMessage, messageFields } from './bad-message.js';
+import type { Fields } from '../util/fields.js';
 import { parseForwardChannel, parseManifestId } from './client-message-codec.js';
 import {
   FORWARD_FAILURES,
@@ -19,8 +20,8 @@ import { encodeWireError, parseWireError } from './wire-error.js';
 
 /** Throws ERR_RMTX_BAD_MESSAGE for anything that is not a well-formed message of a host. */
 export function parseHostMessage(value: unknown): HostMessage {
-  const type = new Fields(value, 'message').string('type', 64);
-  const fields = new Fields(value, type);
+  const type = messageFields(value, 'message').string('type', 64);
+  const fields = messageFields(value, type);
   switch (type) {
     case 'welcome':
       return {

@@ -1,7 +1,7 @@
 import { RmtxError } from '../errors.js';
 import { createDeferred } from '../util/deferred.js';
 import type { PeerConnection } from './connection.js';
-import { badMessage } from './fields.js';
+import { badMessage } from './bad-message.js';
 
 /** A peer that talks ahead of the conversation by more than this is not one of ours. */
 const MAX_WAITING = 16;

@@ -5,7 +5,7 @@
  */
 import { RmtxError } from '../errors.js';
 import { printable } from '../util/printable.js';
-import type { Fields } from './fields.js';
+import type { Fields } from '../util/fields.js';
 import { fingerprintId, isFingerprint } from './fingerprint.js';
 import type { Fingerprint, PeerId } from './fingerprint.js';
 import { MAX_LABEL_LENGTH, safeLabel } from './label.js';
@@ -241,15 +241,12 @@ function writeRecord(records: RecordDirectory<HostRecord>, record: HostRecord): 
 function parseRecord(fields: Fields, id: PeerId): HostRecord {
   return {
     id,
-    name: plainName(fields.text('name', 4 * MAX_LABEL_LENGTH)),
+    name: plainName(fields.string('name', 4 * MAX_LABEL_LENGTH)),
     fingerprint: fields.checked(
       'fingerprint',
       (value): value is Fingerprint => isFingerprint(value) && fingerprintId(value) === id,
     ),
-    addresses: fields.texts('addresses', {
-      maxCount: MAX_ADDRESSES,
-      maxLength: MAX_ADDRESS_LENGTH,
-    }),
+    addresses: fields.strings('addresses', MAX_ADDRESSES, MAX_ADDRESS_LENGTH),
     pairedAt: fields.time('paired_at'),
   };
 }

@@ -13,7 +13,7 @@
  */
 import { RmtxError } from '../errors.js';
 import type { ErrorCode } from '../errors.js';
-import { Fields } from './fields.js';
+import { Fields } from '../util/fields.js';
 import { SHARE_BYTES } from './spake2.js';
 
 /** The versions this side speaks. A client offers its range, the host picks the highest of both. */
@@ -82,10 +82,10 @@ export type HostReply =
 export function parseClientOpening(message: unknown): ClientOpening {
   const fields = fieldsOf(message);
   const type = fields.oneOf('type', ['ask', 'start']);
-  const versions = parseVersions(fields.nested('versions'));
+  const versions = parseVersions(fields.object('versions'));
   // Before the rest: another version may have another form of everything else.
   chooseVersion(versions);
-  const label = fields.text('label', MAX_RAW_LABEL);
+  const label = fields.string('label', MAX_RAW_LABEL);
   if (type === 'ask') return { type, versions, label };
   const role = fields.oneOf('role', ROLES);
   return { type, versions, role, label, share: fields.bytes('share', MAX_SHARE_BYTES) };
@@ -192,8 +192,8 @@ function parseWanted(fields: Fields, wanted: HostReply['type']): HostReply {
     case 'share':
       return {
         type: wanted,
-        version: fields.integer('version', PAIRING_VERSIONS),
-        hostName: fields.text('host_name', MAX_RAW_LABEL),
+        version: fields.integer('version', PAIRING_VERSIONS.min, PAIRING_VERSIONS.max),
+        hostName: fields.string('host_name', MAX_RAW_LABEL),
         share: fields.bytes('share', MAX_SHARE_BYTES),
       };
     case 'confirm':
@@ -206,15 +206,16 @@ function parseWanted(fields: Fields, wanted: HostReply['type']): HostReply {
 function parseRefusal(fields: Fields): Refusal {
   const reason = fields.oneOf('reason', REFUSAL_REASONS);
   return fields.has('tries_left')
-    ? { type: 'refused', reason, triesLeft: fields.integer('tries_left', { min: 0, max: 100 }) }
+    ? { type: 'refused', reason, triesLeft: fields.integer('tries_left', 0, 100) }
     : { type: 'refused', reason };
 }
 
 function parseVersions(fields: Fields): VersionRange {
-  const min = fields.integer('min', { min: 1, max: MAX_VERSION });
-  return { min, max: fields.integer('max', { min, max: MAX_VERSION }) };
+  const min = fields.integer('min', 1, MAX_VERSION);
+  return { min, max: fields.integer('max', min, MAX_VERSION) };
 }
 
 function fieldsOf(message: unknown): Fields {
-  return new Fields(message, { code: 'ERR_RMTX_BAD_MESSAGE', what: 'the pairing message' });
+  const refuse = (text: string): Error => new RmtxError('ERR_RMTX_BAD_MESSAGE', text);
+  return new Fields(message, { what: 'the pairing message', refuse });
 }

@@ -8,9 +8,8 @@ import { renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { isRmtxError, systemErrorCode } from '../errors.js';
 import { writeFileAtomic } from '../util/atomic-file.js';
-import { printable } from '../util/printable.js';
 import { openPrivateDirectory, readPrivateFile } from '../util/private-file.js';
-import { Fields } from './fields.js';
+import { parseStateFile } from '../util/state-file.js';
 import { MAX_LABEL_LENGTH, safeLabel } from './label.js';
 import { MAX_WINDOW_TTL_MS, createWindowSecret } from './pairing-window.js';
 import type { OpenOptions, OpenedWindow, PairingWindow, WindowSecret } from './pairing-window.js';
@@ -72,10 +71,10 @@ export function takePendingWindow(
 }
 
 function parseRecord(bytes: Buffer, file: string): WindowSecret {
-  const fields = Fields.parse(bytes, { code: 'ERR_RMTX_STATE_CORRUPT', what: printable(file) });
+  const fields = parseStateFile(bytes, file);
   return {
     scalar: fields.exactBytes('scalar', SCALAR_BYTES),
     expiresAtMs: new Date(fields.time('expires_at')).getTime(),
-    label: fields.has('label') ? fields.text('label', MAX_LABEL_LENGTH) : undefined,
+    label: fields.has('label') ? fields.string('label', MAX_LABEL_LENGTH) : undefined,
   };
 }

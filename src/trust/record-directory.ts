@@ -18,7 +18,8 @@ import { fsyncDirectory, writeFileAtomic } from '../util/atomic-file.js';
 import { MAX_HARDWARE_ADDRESSES, isHardwareAddress } from '../util/hardware-address.js';
 import { printable } from '../util/printable.js';
 import { openPrivateDirectory, readPrivateFile } from '../util/private-file.js';
-import { Fields } from './fields.js';
+import type { Fields } from '../util/fields.js';
+import { parseStateFile } from '../util/state-file.js';
 import type { PeerId } from './fingerprint.js';
 
 /** Host names and addresses, `[IPv6%zone]:port` included. */
@@ -57,7 +58,7 @@ export class RecordDirectory<T> {
     const file = this.#recordFile(id);
     try {
       const bytes = readPrivateFile(file);
-      return bytes === undefined ? undefined : this.#options.parse(parseJson(bytes, file), id);
+      return bytes === undefined ? undefined : this.#options.parse(parseStateFile(bytes, file), id);
     } catch (error) {
       if (!isRmtxError(error)) throw error;
       if (error.code === 'ERR_RMTX_STATE_UNSAFE')
@@ -95,12 +96,12 @@ export class RecordDirectory<T> {
       const file = this.#seenFile(id);
       const bytes = readPrivateFile(file);
       if (bytes === undefined) return undefined;
-      const fields = parseJson(bytes, file);
+      const fields = parseStateFile(bytes, file);
       return {
         at: fields.time('at'),
-        address: fields.text('address', MAX_ADDRESS_LENGTH),
+        address: fields.string('address', MAX_ADDRESS_LENGTH),
         dialedBackTo: fields.has('dialed_back_to')
-          ? fields.text('dialed_back_to', MAX_ADDRESS_LENGTH)
+          ? fields.string('dialed_back_to', MAX_ADDRESS_LENGTH)
           : undefined,
       };
     } catch (error) {
@@ -126,8 +127,8 @@ export class RecordDirectory<T> {
       const file = this.#wakeFile(id);
       const bytes = readPrivateFile(file);
       if (bytes === undefined) return [];
-      const limits = { maxCount: MAX_HARDWARE_ADDRESSES, maxLength: 17 };
-      return parseJson(bytes, file).texts('addresses', limits).filter(isHardwareAddress);
+      const addresses = parseStateFile(bytes, file).strings('addresses', MAX_HARDWARE_ADDRESSES);
+      return addresses.filter(isHardwareAddress);
     } catch (error) {
       if (isRmtxError(error)) return [];
       throw error;
@@ -176,8 +177,4 @@ export class RecordDirectory<T> {
   #seenFile(id: PeerId): string {
     return path.join(this.#directory, `${id}.seen`);
   }
-}
-
-function parseJson(bytes: Buffer, file: string): Fields {
-  return Fields.parse(bytes, { code: 'ERR_RMTX_STATE_CORRUPT', what: printable(file) });
 }

@@ -5,7 +5,7 @@
  */
 import { RmtxError } from '../errors.js';
 import { printable } from '../util/printable.js';
-import type { Fields } from './fields.js';
+import type { Fields } from '../util/fields.js';
 import { fingerprintId, isFingerprint } from './fingerprint.js';
 import type { Fingerprint, PeerId } from './fingerprint.js';
 import { MAX_LABEL_LENGTH, safeLabel } from './label.js';
@@ -145,9 +145,9 @@ function parseRecord(fields: Fields, id: PeerId): ClientRecord {
   return {
     id,
     fingerprint,
-    label: safeLabel(fields.text('label', 4 * MAX_LABEL_LENGTH)),
+    label: safeLabel(fields.string('label', 4 * MAX_LABEL_LENGTH)),
     role: fields.oneOf('role', ['exec']),
     pairedAt: fields.time('paired_at'),
-    pairedFrom: safeLabel(fields.text('paired_from', MAX_ADDRESS_LENGTH)),
+    pairedFrom: safeLabel(fields.string('paired_from', MAX_ADDRESS_LENGTH)),
   };
 }

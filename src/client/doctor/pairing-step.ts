@@ -1,5 +1,5 @@
 import { isRmtxError } from '../../errors.js';
-import type { Fields } from '../../protocol/fields.js';
+import type { Fields } from '../../util/fields.js';
 import { printable } from '../../util/printable.js';
 import { failed, ok } from './verdict.js';
 import type { Finding } from './verdict.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseStats } from '../../../src/client/stats.js';
 import { RmtxError } from '../../../src/errors.js';
-import { Fields } from '../../../src/protocol/fields.js';
+import { messageFields } from '../../../src/protocol/bad-message.js';
 
 const GOOD = {
   name: 'box',
@@ -35,7 +35,7 @@ const GOOD = {
 };
 
 const parsed = (lies: object): ReturnType<typeof parseStats> =>
-  parseStats(new Fields({ ...GOOD, ...lies }, 'answer'));
+  parseStats(messageFields({ ...GOOD, ...lies }, 'answer'));
 
 test('what a system does not tell is undefined', () => {
   const reading = parsed({});

@@ -171,7 +171,7 @@ test('a corrupt file is set aside alone and said once; the others go on', () => 
       [kept.id, other.id].sort(),
     );
     assert.equal(rig.lines.length, 1, damage.slice(0, 50));
-    assert.match(rig.lines[0] ?? '', new RegExp(`${broken.id}\\.json .*set aside as .*corrupt`));
+    assert.match(rig.lines[0] ?? '', new RegExp(`${broken.id}\\.json.* set aside as .*corrupt`));
     assert.equal(readFileSync(`${rig.file(broken)}.corrupt`, 'latin1'), damage);
     assert.ok(!existsSync(rig.file(broken)));
   }

@@ -1,24 +1,42 @@
-import { RmtxError } from '../errors.js';
-import { printable } from '../util/printable.js';
+import { printable } from './printable.js';
 
 export interface Bounds {
   readonly min: number;
   readonly max: number;
 }
 
+export interface FieldsOptions {
+  /** What the object is: the type of a message, a file's path. */
+  readonly what: string;
+  /** Makes the error for what is not as it should be. */
+  readonly refuse: (text: string, cause?: unknown) => Error;
+}
+
 /**
- * Typed, bounded reading of one JSON object from a peer. Every getter throws ERR_RMTX_BAD_MESSAGE that
- * names message and field; fields that nobody asks for are ignored, so that a newer peer may add some.
+ * Typed, bounded reading of one JSON object that somebody else may have written. Every getter returns a checked
+ * value, or throws what `refuse` makes of a text that names object and field. Fields that nobody asks for are
+ * ignored, so that a newer version may add some; only own ones count, so `__proto__` is a name like any other.
  */
 export class Fields {
   readonly #record: Readonly<Record<string, unknown>>;
-  readonly #what: string;
+  readonly #options: FieldsOptions;
 
-  constructor(value: unknown, what: string) {
+  constructor(value: unknown, options: FieldsOptions) {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw badMessage(`${what} is not an object`);
+      throw options.refuse(`${options.what} is not an object`);
     this.#record = value as Record<string, unknown>;
-    this.#what = what;
+    this.#options = options;
+  }
+
+  /** The fields of a file's bytes. */
+  static parse(bytes: Uint8Array, options: FieldsOptions): Fields {
+    let value: unknown;
+    try {
+      value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    } catch (cause) {
+      throw options.refuse(`${options.what} is not JSON`, cause);
+    }
+    return new Fields(value, options);
   }
 
   string(name: string, maxLength = 4096): string {
@@ -82,6 +100,36 @@ export class Fields {
     return value;
   }
 
+  /** Bytes as lower-case hex, at most `maxBytes` of them. */
+  bytes(name: string, maxBytes: number): Buffer {
+    const text = this.string(name, 2 * maxBytes);
+    if (!/^(?:[0-9a-f]{2})*$/.test(text)) throw this.#wrong(name, 'in hex');
+    return Buffer.from(text, 'hex');
+  }
+
+  /** Exactly `count` bytes as lower-case hex. */
+  exactBytes(name: string, count: number): Buffer {
+    const bytes = this.bytes(name, count);
+    if (bytes.length !== count) throw this.#wrong(name, `${count} bytes in hex`);
+    return bytes;
+  }
+
+  /** An RFC 3339 time as `Date.toISOString` writes it. */
+  time(name: string): string {
+    const value = this.string(name, 30);
+    const time = new Date(value);
+    if (Number.isNaN(time.getTime()) || time.toISOString() !== value)
+      throw this.#wrong(name, 'a time');
+    return value;
+  }
+
+  /** The field as what `isValid` says it is. */
+  checked<T>(name: string, isValid: (value: unknown) => value is T): T {
+    const value = this.#own(name);
+    if (!isValid(value)) throw this.#wrong(name, 'valid');
+    return value;
+  }
+
   strings(name: string, maxCount: number, maxLength = 131_072): string[] {
     return this.#list(name, maxCount).map((item) => {
       if (typeof item !== 'string' || item.length > maxLength)
@@ -90,12 +138,11 @@ export class Fields {
     });
   }
 
-  /** What all pass `check`. */
-  listOf<T>(name: string, check: (value: unknown) => value is T, maxCount: number): T[] {
-    return this.#list(name, maxCount).map((item) => {
-      if (!check(item)) throw this.#wrong(name, 'a list of what belongs there');
-      return item;
-    });
+  /** A list of what `isValid` says they are. */
+  checkedList<T>(name: string, isValid: (value: unknown) => value is T, maxCount: number): T[] {
+    const list = this.#list(name, maxCount);
+    if (!list.every(isValid)) throw this.#wrong(name, 'valid');
+    return list;
   }
 
   /** Integers from `min` on. */
@@ -108,11 +155,11 @@ export class Fields {
   }
 
   objects(name: string, maxCount: number): Fields[] {
-    return this.#list(name, maxCount).map((item) => new Fields(item, `${this.#what}.${name}`));
+    return this.#list(name, maxCount).map((item) => new Fields(item, this.#within(name)));
   }
 
   object(name: string): Fields {
-    return new Fields(this.#own(name), `${this.#what}.${name}`);
+    return new Fields(this.#own(name), this.#within(name));
   }
 
   /** Whatever is there, for a parser of its own. */
@@ -141,6 +188,10 @@ export class Fields {
     return value !== undefined && value !== null;
   }
 
+  #within(name: string): FieldsOptions {
+    return { ...this.#options, what: `${this.#options.what}.${name}` };
+  }
+
   #own(name: string): unknown {
     return Object.hasOwn(this.#record, name) ? this.#record[name] : undefined;
   }
@@ -152,17 +203,11 @@ export class Fields {
     return value as unknown[];
   }
 
-  #wrong(name: string, expected: string): RmtxError {
-    return badMessage(`${this.#what}: ${printable(name)} is not ${expected}`);
+  #wrong(name: string, expected: string): Error {
+    return this.#options.refuse(`${this.#options.what}: ${printable(name)} is not ${expected}`);
   }
 }
 
 function isWithin(value: unknown, { min, max }: Bounds): value is number {
   return typeof value === 'number' && value >= min && value <= max;
-}
-
-export function badMessage(text: string): RmtxError {
-  return new RmtxError('ERR_RMTX_BAD_MESSAGE', `the other side sent something wrong: ${text}`, {
-    hint: 'both machines should run the same version of rmtx: compare rmtx version',
-  });
 }
