@@ -12,8 +12,11 @@ import { createDeferred } from '../util/deferred.js';
 import { isConnectionLoss } from './connect.js';
 import type { HostConnection } from './connect.js';
 
-/** Where more are found before the host wants them, none is sent ahead: their contents are not kept either. */
-const MAX_WAITING = 50_000;
+/**
+ * Where more are found before the host wants them, none is sent ahead. That takes half a second: so long it may be
+ * on its way. Of 250,000 files more of them would not fit into 150 MB.
+ */
+const MAX_WAITING = 20_000;
 
 export interface AheadEntriesOptions {
   /** Resolves when the host has opened the run, to undefined where it is to be sent nothing ahead. */

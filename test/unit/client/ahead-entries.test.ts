@@ -165,7 +165,7 @@ describe('entries ahead of a scan', () => {
   test('are none where too many were found before the host was there; it is asked all the same', async () => {
     await using scene = await Scene.create();
     scene.isWanted = false;
-    for (let index = 0; index < 50_000; index++)
+    for (let index = 0; index < 20_000; index++)
       scene.ahead.directory(directoryEntry(`d${index}`) as DirectoryEntry);
     scene.hostArrives();
     await scene.find('late/', 'late/file');
