@@ -8,7 +8,7 @@
 import type { Stats } from 'node:fs';
 import { systemErrorCode } from '../errors.js';
 import type { BlobStore } from '../store/blob-store.js';
-import { nowUs } from '../util/microseconds.js';
+import { nowUs, toTimeUs } from '../util/microseconds.js';
 import { captureFile } from './capture-file.js';
 import type { CapturedContent } from './capture-file.js';
 import { DELETED, LOST, applyFates } from './capture-fates.js';
@@ -207,7 +207,7 @@ class Capturer {
   #timeAtHome(mtimeUs: number): number {
     const { startedUs, clockOffsetUs } = this.#options;
     const shifted = mtimeUs >= startedUs ? mtimeUs - Math.round(clockOffsetUs) : mtimeUs;
-    return Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, shifted));
+    return toTimeUs(shifted);
   }
 
   #maySend(path: string, isDirectory: boolean): boolean {

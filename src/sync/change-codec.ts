@@ -10,8 +10,7 @@
  *     symlink   3 | path | target, prefixed with its length
  *     file      4 | as 1, the time is before 1970 and its sign is dropped
  *
- * A path is prefixed with its length and holds the name's own bytes. A fixed sign bit instead of
- * zigzag, since that would lose the years after 2112.
+ * A path is prefixed with its length and holds the name's own bytes.
  */
 import { RmtxError } from '../errors.js';
 import { DIGEST_BYTES, digestBytes, toDigest } from '../store/digest.js';

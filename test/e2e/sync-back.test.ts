@@ -43,6 +43,30 @@ describe('attributes', () => {
     assert.deepEqual([next.changed, next.uploadedBytes], [[], 0]);
   });
 
+  test('a time that no record holds keeps nothing from going there and coming home', async () => {
+    const project = paired.projectWith({ far: 'here' });
+    utimesSync(project.path('far'), 10_413_792_000, 10_413_792_000);
+    const result = await runReported(
+      project,
+      'stat -c %y far | cut -d- -f1; echo there >>far; touch -d 2200-01-01 far made',
+    );
+    assert.deepEqual([result.code, result.text], [0, '2112\n'], result.stderr);
+    assert.deepEqual(result.changed.toSorted(), ['far', 'made']);
+    assert.equal(readFileSync(project.path('far'), 'utf8'), 'herethere\n');
+    assert.equal(statSync(project.path('made')).mtime.getUTCFullYear(), 2112);
+    const next = await runReported(project, 'true');
+    assert.deepEqual([next.code, next.changed, next.uploadedBytes], [0, [], 0], next.stderr);
+  });
+
+  test('a time before 1970 goes there and comes home', async () => {
+    const project = paired.projectWith({ old: 'here' });
+    utimesSync(project.path('old'), '-1000000000.25', '-1000000000.25');
+    const result = await runReported(project, 'stat -c %.2Y old; touch -d @-2000000000.125 made');
+    assert.deepEqual([result.code, result.text], [0, '-1000000000.25\n'], result.stderr);
+    assert.deepEqual(result.changed, ['made']);
+    assert.equal(statSync(project.path('made')).mtimeMs, -2_000_000_000_125);
+  });
+
   test('files that nobody changed keep inode and times on both sides', async () => {
     const project = paired.projectWith({
       'old.txt': 'old',

@@ -10,12 +10,10 @@ import type { Entry, ManifestChange, Problem, WorkspacePath } from '../../sync/e
 import { CONFLICT_MARK, STAGE_PREFIX, isOwnPath, isRefusedFromHost } from '../../sync/own-names.js';
 import type { SyncRules } from '../../sync/rules.js';
 import { isDigest } from '../../store/digest.js';
+import { MAX_TIME_US } from '../../util/microseconds.js';
 import { printable } from '../../util/printable.js';
 import { TimeSlice } from '../../util/time-slice.js';
 import { staysInside } from './link-target.js';
-
-/** The year 2112: what our number format holds (`ByteWriter.zigzag`). */
-const MAX_TIME_US = 2 ** 52;
 
 /** A row of the table that says what both sides started from. */
 export interface BaseRow {
@@ -194,7 +192,7 @@ function refuseImpossible(entry: Entry): void {
   if (entry.kind !== 'file') return;
   if (!Number.isSafeInteger(entry.size) || entry.size < 0)
     throw broken(`${shown} has an impossible size`);
-  if (!Number.isSafeInteger(entry.mtimeUs) || Math.abs(entry.mtimeUs) >= MAX_TIME_US)
+  if (!Number.isSafeInteger(entry.mtimeUs) || Math.abs(entry.mtimeUs) > MAX_TIME_US)
     throw broken(`${shown} has an impossible time`);
   if (!isDigest(entry.digest)) throw broken(`${shown} has no valid digest`);
 }
