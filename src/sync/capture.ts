@@ -211,7 +211,7 @@ class Capturer {
   }
 
   #maySend(path: string, isDirectory: boolean): boolean {
-    return this.#options.wantsSyncBack && this.#options.rules.isEligible(path, { isDirectory });
+    return this.#options.wantsSyncBack && this.#options.rules.isSentEligible(path, { isDirectory });
   }
 
   /**

@@ -104,7 +104,7 @@ export class NewPaths {
       return;
     }
     const kind = { isDirectory: stats.isDirectory() };
-    const isEligible = rules.isEligible(path, kind);
+    const isEligible = rules.isNewEligible(path, kind);
     if (isEligible && wantsSyncBack) {
       this.#take(path, stats);
       return;

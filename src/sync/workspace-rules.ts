@@ -40,10 +40,18 @@ export class WorkspaceRules {
     return this.#keeping.explain(path, kind).kind === 'kept';
   }
 
-  /** True for what may be sent home. */
-  isEligible(path: string, kind: PathKind): boolean {
-    if (!this.#rules.isSyncBackEligible(path, kind)) return false;
+  /** True for what may be sent home of what the run made. */
+  isNewEligible(path: string, kind: PathKind): boolean {
+    if (!this.isSentEligible(path, kind)) return false;
     return !this.#isIgnoredByRun(path, kind) || this.#rules.namesInSyncBack(path);
+  }
+
+  /**
+   * True for what may be sent home of what the client sent. A .gitignore of this run's making is not about that:
+   * git does not ignore what it tracks either.
+   */
+  isSentEligible(path: string, kind: PathKind): boolean {
+    return this.#rules.isSyncBackEligible(path, kind);
   }
 
   /** True for what belongs to the manifest; what `sync_back` names need not. */

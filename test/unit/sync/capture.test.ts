@@ -352,6 +352,24 @@ describe('capture', () => {
       );
     });
 
+    test('sends what became of a file that the run made .gitignore name, as git tracks it on', async () => {
+      for (const keepOnHost of [[], [':gitignored']]) {
+        await collected(
+          { gitignore: [], keepOnHost },
+          (rig) => {
+            write(rig, '.gitignore', '/src/\n');
+            write(rig, 'src/a', 'changed');
+            rmSync(rig.at('src/b'));
+            write(rig, 'src/new');
+          },
+          (rig) => {
+            assert.deepEqual(rig.changes(), ['+ .gitignore', '+ src/a', '- src/b']);
+            assert.equal(existsSync(rig.at('src/new')), keepOnHost.length > 0);
+          },
+        );
+      }
+    });
+
     test('never sends .git, nor what is outside the mounts', async () => {
       await collected(
         { mounts: [{ path: 'src', exclude: ['*.o'] }] },
