@@ -1,17 +1,19 @@
 /** What is told of runs that do not go the way of all runs. */
-import { RmtxError } from '../errors.js';
+import { RmtxError, isRmtxError } from '../errors.js';
 import type { RunRecord } from './run-record.js';
 
 interface Recorded {
   readonly record: Pick<RunRecord, 'id' | 'state' | 'reason'>;
 }
 
-/** To whoever asks for a run whose end nobody saw. */
-export function runLost({ record }: Recorded): RmtxError {
+/** To whoever asks for a run whose end nobody saw, or waits for changes that could not be captured because of `cause`. */
+export function runLost({ record }: Recorded, cause?: unknown): RmtxError {
+  const cure =
+    isRmtxError(cause) && cause.hint !== undefined ? cause.hint : 'run the command again';
   return new RmtxError(
     'ERR_RMTX_RUN_LOST',
     `run ${record.id} was lost: ${record.reason ?? 'its end is not known'}`,
-    { hint: 'what it changed is dropped; run the command again' },
+    { hint: `what it changed is dropped; ${cure}` },
   );
 }
 

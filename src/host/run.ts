@@ -155,12 +155,15 @@ export class Run {
     rmSync(this.changeSetFile, { force: true });
   }
 
-  /** Present visitors are told `error`; whoever comes later, that it is lost because of that. */
+  /**
+   * Present visitors are told `error`, or once they know how the command ended that its changes are dropped because
+   * of it: they would wait on the host otherwise. Whoever comes later is told the latter.
+   */
   isLost(error: unknown): void {
     const reason = reasonOf(error);
-    const { endedAt = new Date().toISOString() } = this.#record;
+    const { endedAt = new Date().toISOString(), exit } = this.#record;
     this.#become({ state: 'lost', reason, endedAt });
-    this.#fail(error);
+    this.#fail(exit === undefined ? error : runLost(this, error));
     rmSync(this.changeSetFile, { force: true });
   }
 
