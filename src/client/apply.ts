@@ -8,6 +8,7 @@
  */
 import { statSync } from 'node:fs';
 import { RmtxError } from '../errors.js';
+import { explainWriteError } from '../store/disk-full.js';
 import { printable } from '../util/printable.js';
 import type { EntryTable } from '../sync/entry-table.js';
 import { comparePaths } from '../sync/entry.js';
@@ -28,6 +29,7 @@ import { stageContent } from './apply/stage.js';
 import type { FetchBlobs } from './apply/stage.js';
 import { loadSyncBackBase } from './apply/sync-back-base.js';
 import { Transaction } from './apply/transaction.js';
+import type { NewTransaction } from './apply/transaction.js';
 import { pruneUndo } from './apply/undo.js';
 
 export interface ApplyOptions {
@@ -90,7 +92,7 @@ async function runTransaction(
 ): Promise<Outcome> {
   refuseRemoved(root);
   const projectRoot = root.path;
-  const transaction = Transaction.begin({ clientHome, runId, projectRoot, stateDirectory });
+  const transaction = begin({ clientHome, runId, projectRoot, stateDirectory });
   let outcome: Outcome;
   try {
     using areas = new StageAreas(transaction, { root, mountPaths: rules.mountPaths });
@@ -103,6 +105,14 @@ async function runTransaction(
   }
   await cleanUp(transaction, root);
   return outcome;
+}
+
+function begin(options: NewTransaction): Transaction {
+  try {
+    return Transaction.begin(options);
+  } catch (error) {
+    throw explainWriteError(error, options.clientHome);
+  }
 }
 
 /** One that was moved is written to where it is now; one that was removed has no place for anything. */

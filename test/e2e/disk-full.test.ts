@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { lstatSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, lstatSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { Rig } from '../support/rig.js';
@@ -186,5 +186,25 @@ describe('a full disk of the client', { skip }, () => {
     const last = await project.sh('echo 3 > made.txt', { env });
     assert.equal(last.code, 0, last.stderr);
     assert.equal(readFileSync(project.path('made.txt'), 'utf8'), '3\n');
+  });
+
+  test('the home of rmtx fills while the command runs: it is said how to get the changes later', async () => {
+    await using rig = new Rig();
+    using disk = new SmallDisk(rig.newDirectory('disk'), 8);
+    const host = await rig.host();
+    const client = rig.pairedClient(host);
+    const env = { RMTX_HOME: path.join(disk.directory, 'rmtx') };
+    cpSync(path.join(client.home, '.rmtx'), env.RMTX_HOME, { recursive: true });
+    const project = client.project(FILES, { host });
+    const filler = path.join(disk.directory, 'filler');
+    const full = await project.sh(`cat /dev/zero >${filler}; echo 2 >made.txt`, { env });
+    assert.equal(full.code, 125, full.stderr);
+    const said = /no space left .*\nrmtx: hint: .* waits on the host: rmtx attach (\w+)$/m;
+    const [, run = ''] = said.exec(full.stderr) ?? [];
+    assert.notEqual(run, '', full.stderr);
+    disk.free();
+    const attached = await client.rmtx(['attach', run], { cwd: project.root, env });
+    assert.equal(attached.code, 0, attached.stderr);
+    assert.equal(readFileSync(project.path('made.txt'), 'utf8'), '2\n');
   });
 });
