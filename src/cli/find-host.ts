@@ -84,6 +84,7 @@ async function listen(search: {
     return await findHosts({
       service,
       timeoutMs: givenMs ?? ANSWERS_MS + ANNOUNCEMENTS_MS,
+      wanted: prefix,
       // A host that is meant may be the last to be heard.
       ...(prefix === undefined ? { settleMs: SETTLE_MS } : {}),
       onHost: (host) => {

@@ -11,6 +11,8 @@ export interface FindHostsOptions extends Omit<LookoutOptions, 'onHeard'> {
   readonly timeoutMs: number;
   /** How long to look on after the first host; the whole time if not given. */
   readonly settleMs?: number;
+  /** The host that nobody else keeps out of what is found, however many there seem to be. */
+  readonly wanted?: PeerId | undefined;
   /** Ends it at once, with what was found. */
   readonly abortSignal?: AbortSignal | undefined;
   /** Called for each host, and again for each of its further addresses. Ends it by returning 'enough'. */
@@ -19,8 +21,9 @@ export interface FindHostsOptions extends Omit<LookoutOptions, 'onHeard'> {
 
 /** The hosts of a service that can be heard, by name. Never rejects; a network that is silent has none. */
 export function findHosts(options: FindHostsOptions): Promise<DiscoveredHost[]> {
-  const { timeoutMs, settleMs = Infinity, abortSignal, onHost } = options;
-  const sightings = new Sightings(subnetCheck((options.interfaces ?? lanInterfaces)()));
+  const { timeoutMs, settleMs = Infinity, abortSignal, onHost, wanted } = options;
+  const isNear = subnetCheck((options.interfaces ?? lanInterfaces)());
+  const sightings = new Sightings(isNear, wanted);
   return new Promise((resolve) => {
     const end = (): void => {
       clearTimeout(timeout);

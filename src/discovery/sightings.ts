@@ -1,7 +1,8 @@
 /**
  * Who was heard where, put together: a host that is met at several addresses is one host. Anybody may
  * say that he is anybody, so nothing that was heard replaces what was heard before: a neighbour who
- * lies adds an address that leads nowhere, and all that he can fill is bounded.
+ * lies adds an address that leads nowhere, and all that he can fill is bounded. Where it is full, whoever
+ * told of most hosts makes room for whoever told of fewer: made-up hosts keep no real one out.
  */
 import { isIPv4 } from 'node:net';
 import type { PeerId } from '../trust/fingerprint.js';
@@ -29,6 +30,13 @@ export type Evidence = 'direct' | 'reported';
 const MAX_HOSTS = 64;
 const MAX_ADDRESSES = 8;
 
+interface Entry {
+  facts: HostFacts;
+  readonly sightings: Sighting[];
+  /** Where it was first heard of. */
+  readonly teller: string;
+}
+
 interface Sighting {
   readonly address: HostAddress;
   readonly evidence: Evidence;
@@ -37,19 +45,24 @@ interface Sighting {
 
 export class Sightings {
   readonly #isNear: (address: string) => boolean;
-  readonly #hosts = new Map<string, { facts: HostFacts; sightings: Sighting[] }>();
+  readonly #wanted: PeerId | undefined;
+  readonly #hosts = new Map<string, Entry>();
 
-  /** `isNear` says of an IP literal whether it is in a subnet of this machine. */
-  constructor(isNear: (address: string) => boolean) {
+  /**
+   * `isNear` says of an IP literal whether it is in a subnet of this machine; `wanted` is the host that nobody
+   * else keeps out.
+   */
+  constructor(isNear: (address: string) => boolean, wanted?: PeerId) {
     this.#isNear = isNear;
+    this.#wanted = wanted;
   }
 
   /** Returns the host where it, or an address of it, is new. */
   note(facts: HostFacts, host: string, evidence: Evidence): DiscoveredHost | undefined {
     const key = `${facts.identityPrefix} ${facts.name}`;
     const known = this.#hosts.get(key);
-    if (known === undefined && this.#hosts.size >= MAX_HOSTS) return undefined;
-    const entry = known ?? { facts, sightings: [] };
+    if (known === undefined && !this.#makeRoom(facts, host)) return undefined;
+    const entry = known ?? { facts, sightings: [], teller: host };
     // DNS-SD says nothing of the load.
     entry.facts = { ...facts, loadPercent: facts.loadPercent ?? entry.facts.loadPercent };
     this.#hosts.set(key, entry);
@@ -68,6 +81,25 @@ export class Sightings {
       ]) as [string[], string[]];
       return left.join(' ') < right.join(' ') ? -1 : 1;
     });
+  }
+
+  /** False where it is full and nobody told of more hosts than this teller. */
+  #makeRoom({ identityPrefix }: HostFacts, teller: string): boolean {
+    if (this.#hosts.size < MAX_HOSTS) return true;
+    const counts = new Map<string, number>();
+    for (const entry of this.#hosts.values())
+      counts.set(entry.teller, (counts.get(entry.teller) ?? 0) + 1);
+    const isWanted = identityPrefix === this.#wanted;
+    const least = (counts.get(teller) ?? 0) + (isWanted ? 0 : 1);
+    let victim: { readonly key: string; readonly count: number } | undefined;
+    for (const [key, { facts, teller: other }] of this.#hosts) {
+      const count = counts.get(other) ?? 0;
+      if (count <= least || (facts.identityPrefix === this.#wanted && !isWanted)) continue;
+      if (victim === undefined || count >= victim.count) victim = { key, count };
+    }
+    if (victim === undefined) return false;
+    this.#hosts.delete(victim.key);
+    return true;
   }
 
   /** False for one that was there, or for which there is no room. What was heard directly comes first. */
@@ -95,7 +127,7 @@ export class Sightings {
   }
 }
 
-function hostOf({ facts, sightings }: { facts: HostFacts; sightings: Sighting[] }): DiscoveredHost {
+function hostOf({ facts, sightings }: Entry): DiscoveredHost {
   return {
     identityPrefix: facts.identityPrefix,
     name: facts.name,

@@ -80,3 +80,25 @@ test('there is an end to hosts, too; what they say last counts', () => {
   one.note({ ...box, isPairingOpen: true, loadPercent: undefined }, '192.168.1.42', 'direct');
   assert.deepEqual(one.hosts[0]?.facts, { ...box, isPairingOpen: true });
 });
+
+test('who makes up hosts keeps none out that others tell of', () => {
+  const sightings = new Sightings(near);
+  const madeUp = (n: number): HostFacts => ({ ...box, name: `made-up ${n}` });
+  for (let n = 0; n < 1000; n++) sightings.note(madeUp(n), '192.168.1.66', 'direct');
+  sightings.note(box, '192.168.1.42', 'direct');
+  for (let n = 1000; n < 2000; n++) sightings.note(madeUp(n), '192.168.1.66', 'direct');
+  assert.equal(sightings.hosts.length, 64);
+  assert.deepEqual(sightings.hosts[0]?.addresses, [{ host: '192.168.1.42', port: 33_221 }]);
+});
+
+test('the host that is meant finds room where each of many neighbours makes one up', () => {
+  const meant = 'bb'.repeat(8) as PeerId;
+  const sightings = new Sightings(near, meant);
+  const madeUp = (n: number): void =>
+    void sightings.note({ ...box, name: `made-up ${n}` }, `192.168.1.${n}`, 'direct');
+  for (let n = 1; n <= 100; n++) madeUp(n);
+  sightings.note({ ...box, identityPrefix: meant }, '192.168.1.201', 'direct');
+  for (let n = 101; n <= 200; n++) madeUp(n);
+  assert.equal(sightings.hosts.length, 64);
+  assert.ok(sightings.hosts.some(({ identityPrefix }) => identityPrefix === meant));
+});
