@@ -25,6 +25,7 @@ import type { ClientHome } from './home.js';
 import type { HostChoice } from './host-choice.js';
 import type { HostSearch } from './host-search.js';
 import { reachEitherWay } from './reach.js';
+import { notFound, withHint } from './unreached.js';
 
 export interface DialedHost extends SecureStream {
   readonly address: string;
@@ -58,13 +59,19 @@ export async function dialHost(options: {
     });
   const wanted = lookAround?.pins.length === 0 ? undefined : lookAround;
   let { begun } = choice;
+  const heard: Address[] = [];
   const dialed = await raceDials<DialedHost>({
     abortSignal,
     patienceMs: search === undefined ? wanted?.timeoutMs : 0,
     addresses: (over) =>
       addressesOf(
         remembered,
-        wanted && (() => search?.addresses(over) ?? heardAddresses(wanted, { abortSignal: over })),
+        wanted &&
+          (() =>
+            noting(
+              heard,
+              search?.addresses(over) ?? heardAddresses(wanted, { abortSignal: over }),
+            )),
       ),
     dial: (address, signal) => {
       const first = begun;
@@ -85,7 +92,7 @@ export async function dialHost(options: {
     if (abortSignal?.aborted === true) throw error;
     throw wanted === undefined
       ? withHint(error, choice.hintOfNames?.())
-      : notFound(error, remembered);
+      : notFound(error, { remembered, heard });
   });
   endWith(dialed, abortSignal);
   if (dialed.dialedBackTo !== undefined) options.onDialedBack?.();
@@ -101,30 +108,14 @@ function endWith({ socket }: DialedHost, abortSignal: AbortSignal | undefined): 
   if (abortSignal.aborted) end();
 }
 
-/** Where nobody is: whoever answers, and is another, was found by that name. */
-function withHint(error: unknown, another: string | undefined): unknown {
-  if (another === undefined || !isRmtxError(error)) return error;
-  const { code, message, hint, cause } = error;
-  if (code !== 'ERR_RMTX_HOST_UNREACHABLE') return error;
-  return new RmtxError(code, message, {
-    hint: hint === undefined ? another : `${hint}; ${another}`,
-    cause,
-  });
-}
-
-/** Why the first address would not do, that the others would not either, and what to do about it. */
-function notFound(error: unknown, tried: readonly Address[]): unknown {
-  if (!isRmtxError(error)) return error;
-  const { code, hint, message } = error;
-  const others = tried.slice(1).map(formatAddress);
-  const also = others.length === 0 ? '' : `, nor at ${others.join(', ')}`;
-  const elsewhere = 'where you know its address: rmtx ping --host ADDR';
-  const doctor = 'rmtx doctor finds the cause';
-  const next = hint?.includes(doctor) === true ? elsewhere : `${doctor}; ${elsewhere}`;
-  return new RmtxError(code, `${message}${also}; it was not heard on this network either`, {
-    hint: hint === undefined ? next : `${hint}; ${next}`,
-    cause: error.cause,
-  });
+async function* noting(
+  heard: Address[],
+  addresses: AsyncIterable<Address>,
+): AsyncGenerator<Address, void> {
+  for await (const address of addresses) {
+    heard.push(address);
+    yield address;
+  }
 }
 
 export interface DialAddressOptions {

@@ -64,6 +64,20 @@ describe('a host that moved', { skip: noLan(), concurrency: 2 }, () => {
     assert.match(json.stderr, /"code":\s*"ERR_RMTX_HOST_UNREACHABLE"/);
   });
 
+  test('or lets nobody in is heard nevertheless, and that is said', { skip: noFirewall() }, async () => {
+    await using scene = await lanScene();
+    scene.machine.refuseTcp('reject with tcp reset');
+    scene.machine.dropUdp(...DISCOVERY_PORTS);
+    // While it shows a code it announces itself every two seconds.
+    await scene.box.pairCode();
+    const shut = await execOn(scene, '--discovery-timeout', '3s', 'true');
+    assert.equal(shut.code, 125);
+    assert.match(
+      shut.stderr,
+      /^rmtx: error: cannot reach the host at 10\.77\.0\.2:33221 \(ECONNREFUSED\).*; it was heard there, though$/m,
+    );
+  });
+
   test('is found with IPv6 alone, at another link-local address', async () => {
     await using scene = await lanScene({ hasIpv4: false });
     scene.machine.moveTo('fe80::77/64');
