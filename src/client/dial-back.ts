@@ -67,6 +67,8 @@ export interface CallOptions<T> extends Omit<DialBackOptions, 'alpn' | 'pins'> {
   readonly signedFor: readonly Fingerprint[] | undefined;
   /** Rejects where the connection is not the host's: the next one may be. What is not needed is destroyed. */
   readonly take: (stream: Socket) => Promise<T>;
+  /** It answers at all, or somebody who claims to be it. */
+  readonly onAnswer?: () => void;
 }
 
 /**
@@ -96,6 +98,7 @@ export async function calledBack<T>(
   const terms = { address: localAddress, port, cookie, nonce: caller.nonce };
   const proof =
     signedFor === undefined ? undefined : proofFor(identity, { answer, signedFor, terms });
+  options.onAnswer?.();
   const taken = await withLimit(DIAL_BACK_MS, abortSignal, (over) => {
     void caller.callBack({ cookie, port, proof }, over);
     return streams.firstBefore(over);

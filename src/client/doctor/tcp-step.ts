@@ -146,7 +146,7 @@ function troubleWith(tried: DialedAddress, facts: TcpFacts): Trouble {
 function noAnswer(tried: DialedAddress, facts: TcpFacts): Trouble {
   const { address, isNearby, neighbour, vpn } = tried;
   const { platform, hearsOthers } = facts;
-  if (vpn !== undefined && facts.wayBack?.kind !== 'open')
+  if (vpn !== undefined && !hasAnswered(facts))
     return {
       code: 'vpn',
       cause: `the VPN ${vpn} takes what is for this address, and the host is not in there`,
@@ -177,9 +177,13 @@ function noAnswer(tried: DialedAddress, facts: TcpFacts): Trouble {
   };
 }
 
-/** A host has answered from there, by whatever way. */
-function isThere({ isHeard }: DialedAddress, { wayBack }: TcpFacts): boolean {
-  return isHeard || wayBack?.kind === 'open';
+/** A host has answered from there, by whatever way and however far it came. */
+function isThere({ isHeard }: DialedAddress, facts: TcpFacts): boolean {
+  return isHeard || hasAnswered(facts);
+}
+
+function hasAnswered({ wayBack }: TcpFacts): boolean {
+  return wayBack?.kind === 'open' || wayBack?.isThere === true;
 }
 
 function rejected({ port }: Address, { platform }: TcpFacts): Trouble {

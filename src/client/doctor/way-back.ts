@@ -10,10 +10,18 @@ import { reachEitherWay } from '../reach.js';
 import { isLoopback } from './route.js';
 import type { Dial } from './tcp-step.js';
 
-/** What became of asking; `reason` completes a sentence that began with what became of our own dial. */
+/**
+ * What became of asking; `reason` completes a sentence that began with what became of our own dial. `isThere`: it
+ * answered, and came no further.
+ */
 export type WayBack =
   | { readonly kind: 'open'; readonly address: Address; readonly stream: Socket }
-  | { readonly kind: 'closed'; readonly reason: string; readonly hint?: string | undefined };
+  | {
+      readonly kind: 'closed';
+      readonly reason: string;
+      readonly hint?: string | undefined;
+      readonly isThere?: boolean;
+    };
 
 export interface WayBackOptions {
   readonly identity: Identity;
@@ -38,6 +46,7 @@ export async function wayBackBeside(
   options: WayBackOptions,
 ): Promise<WayBack | undefined> {
   let failure: unknown;
+  let isThere = false;
   const limit = new AbortController();
   const timer = setTimeout(
     () => limit.abort(new RmtxError('ERR_RMTX_TIMED_OUT', 'it did not dial back in time')),
@@ -53,11 +62,14 @@ export async function wayBackBeside(
       askAll(addresses, {
         ...options,
         abortSignal: AbortSignal.any([abortSignal, options.abortSignal, limit.signal]),
+        onAnswer: () => {
+          isThere = true;
+        },
       }).catch((error: unknown) => {
         failure = error;
         throw error;
       }),
-  }).catch(() => closed(failure));
+  }).catch(() => ({ ...closed(failure), isThere }));
   clearTimeout(timer);
   if (!isAnyOpen(await direct)) return addresses.some(isElsewhere) ? way : undefined;
   if (way?.kind === 'open') way.stream.destroy();
@@ -73,7 +85,10 @@ function isElsewhere({ host }: Address): boolean {
 }
 
 /** The first that dials back; rejects as the first address did. */
-async function askAll(addresses: readonly Address[], options: WayBackOptions): Promise<WayBack> {
+async function askAll(
+  addresses: readonly Address[],
+  options: WayBackOptions & { readonly onAnswer: () => void },
+): Promise<WayBack> {
   const { pins, service, abortSignal } = options;
   if (service === undefined) return notAsked('discovery is off in the config');
   if (pins === undefined) return notAsked('it does so for paired machines, and to pair');

@@ -97,6 +97,13 @@ describe('what it means for a host that was asked to dial back', () => {
       assert.match(finding.detail, /, but the host dials back when asked to \(UDP\)$/);
     });
 
+  test('and does not, though it has answered: it is neither asleep nor off', () => {
+    const wayBack: WayBack = { kind: 'closed', reason: 'it did not dial back', isThere: true };
+    for (const errorCode of ['ETIMEDOUT', 'ECONNREFUSED', 'EHOSTUNREACH'])
+      assert.equal(codeOf(judge(tried(errorCode), wayBack)), 'failed firewall');
+    assert.equal(codeOf(judge(tried('ETIMEDOUT', { vpn: 'tun0' }), wayBack)), 'failed firewall');
+  });
+
   test('and does not: why, and how it could, unless it is not there', () => {
     const wayBack: WayBack = { kind: 'closed', reason: 'nobody \u001b', hint: 'open it' };
     const finding = judge(tried('ECONNREFUSED'), wayBack);
