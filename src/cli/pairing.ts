@@ -17,7 +17,7 @@ import type { PairingCode } from '../trust/pairing-code.js';
 import { printable } from '../util/printable.js';
 import type { FlagValues } from './arguments.js';
 import { findHostToPair } from './find-host.js';
-import { askLine, readLineFromStdin } from './prompt.js';
+import { askLine, canAsk, readLineFromStdin } from './prompt.js';
 import { serviceOf } from './service-flag.js';
 import { dialedBackTeller } from './target.js';
 
@@ -120,7 +120,7 @@ export function pairAt(target: PairingTarget, flags: FlagValues): Promise<Paired
     callService,
     onDialedBack: dialedBackTeller(flags),
     label: flags.text('label') ?? defaultLabel(),
-    askCode: (host) => codeFor(found?.name ?? host.address, code),
+    askCode: (host) => codeFor(found?.name ?? host.address, { code, isJson: flags.has('json') }),
   });
 }
 
@@ -129,8 +129,18 @@ function givenCode(flags: FlagValues): PairingTarget['code'] {
   return given === undefined || given === FROM_STDIN ? given : parsePairingCode(given);
 }
 
-function codeFor(host: string, code: PairingTarget['code']): Promise<string> {
-  if (code === undefined) return askForCode(host);
+function codeFor(
+  host: string,
+  { code, isJson }: { readonly code: PairingTarget['code']; readonly isJson: boolean },
+): Promise<string> {
+  if (code === undefined) {
+    // Where nobody can be asked, the error is all that a program wants to read.
+    if (!isJson || canAsk())
+      process.stderr.write(
+        `rmtx: ${printable(host)} has to show a code: run rmtx host pair-code there if it does not\n`,
+      );
+    return askForCode();
+  }
   return code === FROM_STDIN ? readLineFromStdin('the pairing code') : Promise.resolve(code);
 }
 
@@ -138,10 +148,7 @@ function codeFor(host: string, code: PairingTarget['code']): Promise<string> {
 const MAX_TYPING_ERRORS = 5;
 
 /** Asks again where the check digit says that it was mistyped: that costs no try at the host. */
-async function askForCode(host: string): Promise<string> {
-  process.stderr.write(
-    `rmtx: ${printable(host)} has to show a code: run rmtx host pair-code there if it does not\n`,
-  );
+async function askForCode(): Promise<string> {
   for (let errors = 0; ; errors++) {
     const code = await askLine({
       text: 'pairing code: ',

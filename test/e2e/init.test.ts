@@ -185,9 +185,13 @@ describe('init refuses, and writes nothing', () => {
     await using rig = new Rig();
     const host = await rig.host();
     const cwd = folder(rig);
-    const result = await rig.client().rmtx(['init', '--host', host.address], { cwd });
+    const args = ['init', '--host', host.address];
+    const result = await rig.client().rmtx(args, { cwd });
     assert.equal(result.code, 2);
     assert.match(result.stderr, /no terminal to ask for the pairing code\nrmtx: hint: .*--code/);
+    const json = await rig.client().rmtx([...args, '--json'], { cwd });
+    const { error } = JSON.parse(json.stderr) as { error: { code: string } };
+    assert.equal(error.code, 'ERR_RMTX_NEEDS_TERMINAL');
     assert.deepEqual(readdirSync(cwd), []);
     // The owner of the host is told all the same.
     await host.running.says(/asks to pair: run rmtx host pair-code/);
