@@ -35,6 +35,7 @@ export class LanSockets implements Disposable {
   readonly #sockets = new Map<Family, Socket>();
   #interfaces: readonly LanInterface[];
   #isClosed = false;
+  #isTaken = false;
   /** Resolves when what can be opened is open. Never rejects. */
   readonly ready: Promise<unknown>;
 
@@ -45,9 +46,9 @@ export class LanSockets implements Disposable {
     this.ready = Promise.all([this.#open('udp4'), this.#open('udp6')]);
   }
 
-  /** Whether anything can be heard, or said, at all. */
-  get isOpen(): boolean {
-    return this.#sockets.size > 0;
+  /** Another program has the port for itself, of one family at least: not all is heard, or said. */
+  get isTaken(): boolean {
+    return this.#isTaken;
   }
 
   /** Networks come and go: looks at what there is now, joins the groups there, opens what is not open. */
@@ -100,8 +101,11 @@ export class LanSockets implements Disposable {
       let isBound = false;
       // Before it is bound: the port is taken or the family is switched off. Afterwards: a report of one
       // datagram that did not arrive, which is no reason to stop hearing.
-      socket.on('error', () => {
-        if (!isBound) closeQuietly(socket);
+      socket.on('error', (error) => {
+        if (!isBound) {
+          this.#isTaken ||= systemErrorCode(error) === 'EADDRINUSE';
+          closeQuietly(socket);
+        }
         resolve();
       });
       const port = role === 'member' ? group.port : 0;

@@ -28,6 +28,8 @@ export interface ResponderOptions {
   readonly listening: string;
   /** Somebody wants to be dialled where he really is; see call-desk.ts. Without: calls are not answered. */
   readonly onCallBack?: (request: CallBackRequest) => void;
+  /** Called at most once: another program has the port for itself, so that clients may not hear of this host. */
+  readonly onTaken?: () => void;
   /** False: only our own protocol. */
   readonly hasDnsSd?: boolean;
   /** Another port than everybody's; for tests. */
@@ -79,7 +81,10 @@ export class Responder implements AsyncDisposable {
         interfaces: () => this.#interfaces(),
       });
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
-    void this.#sockets.ready.then(() => this.#announce());
+    void this.#sockets.ready.then(() => {
+      if (this.#sockets.isTaken) options.onTaken?.();
+      this.#announce();
+    });
   }
 
   /** Resolves when the network has been told that the host goes, and everything is closed. */

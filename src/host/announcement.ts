@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import os from 'node:os';
 import type { CallBackRequest } from '../discovery/call-desk.js';
-import { announcedName } from '../discovery/packets.js';
+import { DISCOVERY_PORT, announcedName } from '../discovery/packets.js';
 import type { HostFacts } from '../discovery/packets.js';
 import { Responder } from '../discovery/responder.js';
 import { parseAddress } from '../transport/address.js';
@@ -46,7 +46,11 @@ export function announceHost(host: AnnouncedHost): AsyncDisposable {
     localAddress: isIP(listening) === 0 || isEverywhere(listening) ? undefined : listening,
   });
   const onCallBack = (request: CallBackRequest): void => dialBack.take(request);
-  const responder = new Responder({ facts, listening, onCallBack });
+  const onTaken = (): void =>
+    host.log(
+      `another program has UDP ${DISCOVERY_PORT} for itself: who looks for hosts may not find this one (rmtx init --host ADDR does), and it cannot be asked to dial back`,
+    );
+  const responder = new Responder({ facts, listening, onCallBack, onTaken });
   return {
     [Symbol.asyncDispose]: async () => {
       dialBack[Symbol.dispose]();

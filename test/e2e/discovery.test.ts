@@ -12,6 +12,25 @@ import type { RigHost } from '../support/rig.js';
 const hasScript = spawnSync('script', ['--version']).status === 0;
 
 describe('on a network of its own', { skip: noLan(), concurrency: 2 }, () => {
+  test('a host that another program keeps from being heard says so, and serves', async () => {
+    await using rig = new Rig();
+    using lan = new Lan();
+    const machine = lan.machine({ ipv4: '10.77.0.2' });
+    const script = `require('dgram').createSocket('udp4').bind(33222, () => console.log('taken'))`;
+    const other = machine.start(process.execPath, '-e', script);
+    try {
+      await once(other.stdout ?? other, 'data');
+      const box = await hostOn(rig, machine, 'box');
+      await box.running.says(/^rmtx: another program has UDP 33222 for itself: .*init --host ADDR/m);
+      const laptop = lan.machine({ ipv4: '10.77.0.4' });
+      const args = ['pair', '--host', '10.77.0.2', '--code', await box.pairCode()];
+      const paired = await rmtxOn(laptop, rig.client(), { args });
+      assert.equal(paired.code, 0, paired.stderr);
+    } finally {
+      other.kill();
+    }
+  });
+
   test('init finds two hosts, and takes the one that is meant', async () => {
     await using rig = new Rig();
     using lan = new Lan();
