@@ -25,7 +25,7 @@ import type { ClientHome } from './home.js';
 import type { HostChoice } from './host-choice.js';
 import type { HostSearch } from './host-search.js';
 import { reachEitherWay } from './reach.js';
-import { notFound, withHint } from './unreached.js';
+import { notFound, timeIsUp, withHint } from './unreached.js';
 
 export interface DialedHost extends SecureStream {
   readonly address: string;
@@ -39,7 +39,8 @@ export const DIALED_BACK = 'the host dialled back (its port cannot be reached fr
 /**
  * Dials the remembered addresses, each with a head start before the next, and after them those that are heard
  * on the network; ends at the first that answers with an accepted key. The abort signal also ends the
- * connection that it led to. Rejects with the first address's error: the others are only hints.
+ * connection that it led to. Rejects with the first address's error: the others are only hints; where a signal
+ * of TIMED_OUT ended it, only if that says that another machine is there.
  */
 export async function dialHost(options: {
   readonly home: ClientHome;
@@ -60,6 +61,7 @@ export async function dialHost(options: {
   const wanted = lookAround?.pins.length === 0 ? undefined : lookAround;
   let { begun } = choice;
   const heard: Address[] = [];
+  let bestFailure: unknown;
   const dialed = await raceDials<DialedHost>({
     abortSignal,
     patienceMs: search === undefined ? wanted?.timeoutMs : 0,
@@ -86,10 +88,13 @@ export async function dialHost(options: {
         isCalledAtOnce: dialedBackAt.includes(formatAddress(address)),
         abortSignal: signal,
         begun: first,
+      }).catch((error: unknown) => {
+        if (address === remembered[0]) bestFailure = error;
+        throw error;
       });
     },
   }).catch((error: unknown) => {
-    if (abortSignal?.aborted === true) throw error;
+    if (abortSignal?.aborted === true) throw timeIsUp(error, bestFailure);
     throw wanted === undefined
       ? withHint(error, choice.hintOfNames?.())
       : notFound(error, { remembered, heard });

@@ -16,6 +16,7 @@ import { autoRule, chooseHost } from './host-choice.js';
 import type { HostChoice } from './host-choice.js';
 import { HostSearch } from './host-search.js';
 import type { RunTeller } from './run-teller.js';
+import { isMismatch } from './unreached.js';
 
 /** What to do where the host cannot be reached. */
 export type Fallback = 'fail' | 'local' | 'wait';
@@ -120,7 +121,7 @@ async function meetHost(options: ArrangementOptions, search?: HostSearch): Promi
       level: 'detail',
     });
   } catch (error) {
-    throw limit.signal.aborted ? limit.signal.reason : error;
+    throw limit.signal.aborted && !isMismatch(error) ? limit.signal.reason : error;
   } finally {
     clearTimeout(timer);
   }

@@ -4,7 +4,7 @@
  * up. What has to be said and done on a connection is the caller's (`greet`), who hears of each outage once.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { RmtxError, isRmtxError } from '../errors.js';
+import { RmtxError } from '../errors.js';
 import type { Fingerprint } from '../trust/fingerprint.js';
 import { formatDuration } from '../util/units.js';
 import { backOffMs } from './back-off.js';
@@ -14,6 +14,7 @@ import type { ClientHome } from './home.js';
 import type { HostChoice } from './host-choice.js';
 import { HostSearch } from './host-search.js';
 import { SleepWatch } from './sleep-watch.js';
+import { isMismatch } from './unreached.js';
 
 export interface HostLinkOptions {
   readonly home: ClientHome;
@@ -155,6 +156,7 @@ export class HostLink implements Disposable {
       } catch (error) {
         abortSignal.throwIfAborted();
         if (limit.aborted) throw tooLong(limitMs, { last, cause: loss });
+        // Where it may be elsewhere, another machine at its address is no reason to give up.
         if (!isConnectionLoss(error) && !(search !== undefined && isMismatch(error))) throw error;
         last = error;
       }
@@ -265,11 +267,6 @@ export class HostLink implements Disposable {
       ),
     );
   }
-}
-
-/** Another machine has the address by now: where the host may be elsewhere that is no reason to give up. */
-function isMismatch(error: unknown): boolean {
-  return isRmtxError(error) && error.code === 'ERR_RMTX_FINGERPRINT_MISMATCH';
 }
 
 /** `last` is why the last attempt failed, `cause` why there had to be one. */

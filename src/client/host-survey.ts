@@ -8,6 +8,7 @@ import { listKnownHosts } from './hosts.js';
 import type { PairedHostInfo } from './hosts.js';
 import { askStats } from './stats.js';
 import type { StatsReading } from './stats.js';
+import { isMismatch } from './unreached.js';
 
 /**
  * `up`: it answers, and to us. `down`: nothing answers. `refused`: it does not know this client (any more).
@@ -76,7 +77,8 @@ async function askOne(
       limits,
     );
   } catch (failure) {
-    const error = asError(limit.signal.aborted ? limit.signal.reason : failure);
+    const isLate = limit.signal.aborted && !isMismatch(failure);
+    const error = asError(isLate ? limit.signal.reason : failure);
     return { ...host, state: stateAfter(error), stats: undefined, hasWorkspace: false, error };
   } finally {
     clearTimeout(timer);

@@ -14,6 +14,17 @@ export function withHint(error: unknown, another: string | undefined): unknown {
   });
 }
 
+/** Another machine has the address by now. */
+export function isMismatch(error: unknown): error is RmtxError {
+  return isRmtxError(error) && error.code === 'ERR_RMTX_FINGERPRINT_MISMATCH';
+}
+
+/** That time is up while old addresses are still dialled hides what the best one has said already. */
+export function timeIsUp(reason: unknown, bestFailure: unknown): unknown {
+  const isTime = isRmtxError(reason) && reason.code === 'ERR_RMTX_TIMED_OUT';
+  return isTime && isMismatch(bestFailure) ? bestFailure : reason;
+}
+
 export interface Tried {
   readonly remembered: readonly Address[];
   readonly heard: readonly Address[];

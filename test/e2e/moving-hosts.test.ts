@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { Lan, noFirewall, noLan } from '../support/lan.js';
-import { execOn, fingerprintOf, lanScene, program, rmtxOn } from '../support/lan-rig.js';
+import { execOn, fingerprintOf, hostOn, lanScene, program, rmtxOn } from '../support/lan-rig.js';
 
 const isLong = process.env['RMTX_LONG_TESTS'] === '1';
 const DISCOVERY_PORTS = [33_222, 5353] as const;
@@ -76,6 +76,22 @@ describe('a host that moved', { skip: noLan(), concurrency: 2 }, () => {
       shut.stderr,
       /^rmtx: error: cannot reach the host at 10\.77\.0\.2:33221 \(ECONNREFUSED\).*; it was heard there, though$/m,
     );
+  });
+
+  test('and whose address another has is no outage, however silent its older address is', async () => {
+    await using scene = await lanScene();
+    const { rig, machine, laptop, project, box } = scene;
+    for (const address of ['10.77.0.240:33221', '10.77.0.2:33221'])
+      project.client.befriend(box, address);
+    await box.stop();
+    await hostOn(rig, machine, 'box');
+    const listed = await rmtxOn(laptop, project.client, { args: ['hosts'] });
+    assert.match(listed.text, /^box +other \(another key\) /m);
+    for (const fallback of ['local', 'wait']) {
+      const refused = await execOn(scene, '--fallback', fallback, 'true');
+      assert.equal(refused.code, 125, refused.stderr);
+      assert.match(refused.stderr, /^rmtx: error: the machine at 10\.77\.0\.2:33221 is not the paired/);
+    }
   });
 
   test('is found with IPv6 alone, at another link-local address', async () => {
