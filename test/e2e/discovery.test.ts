@@ -21,7 +21,9 @@ describe('on a network of its own', { skip: noLan(), concurrency: 2 }, () => {
     try {
       await once(other.stdout ?? other, 'data');
       const box = await hostOn(rig, machine, 'box');
-      await box.running.says(/^rmtx: another program has UDP 33222 for itself: .*init --host ADDR/m);
+      await box.running.says(
+        /^rmtx: another program has UDP 33222 for itself: .*init --host ADDR/m,
+      );
       const laptop = lan.machine({ ipv4: '10.77.0.4' });
       const args = ['pair', '--host', '10.77.0.2', '--code', await box.pairCode()];
       const paired = await rmtxOn(laptop, rig.client(), { args });

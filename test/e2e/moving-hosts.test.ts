@@ -64,19 +64,23 @@ describe('a host that moved', { skip: noLan(), concurrency: 2 }, () => {
     assert.match(json.stderr, /"code":\s*"ERR_RMTX_HOST_UNREACHABLE"/);
   });
 
-  test('or lets nobody in is heard nevertheless, and that is said', { skip: noFirewall() }, async () => {
-    await using scene = await lanScene();
-    scene.machine.refuseTcp('reject with tcp reset');
-    scene.machine.dropUdp(...DISCOVERY_PORTS);
-    // While it shows a code it announces itself every two seconds.
-    await scene.box.pairCode();
-    const shut = await execOn(scene, '--discovery-timeout', '3s', 'true');
-    assert.equal(shut.code, 125);
-    assert.match(
-      shut.stderr,
-      /^rmtx: error: cannot reach the host at 10\.77\.0\.2:33221 \(ECONNREFUSED\).*; it was heard there, though$/m,
-    );
-  });
+  test(
+    'or lets nobody in is heard nevertheless, and that is said',
+    { skip: noFirewall() },
+    async () => {
+      await using scene = await lanScene();
+      scene.machine.refuseTcp('reject with tcp reset');
+      scene.machine.dropUdp(...DISCOVERY_PORTS);
+      // While it shows a code it announces itself every two seconds.
+      await scene.box.pairCode();
+      const shut = await execOn(scene, '--discovery-timeout', '3s', 'true');
+      assert.equal(shut.code, 125);
+      assert.match(
+        shut.stderr,
+        /^rmtx: error: cannot reach the host at 10\.77\.0\.2:33221 \(ECONNREFUSED\).*; it was heard there, though$/m,
+      );
+    },
+  );
 
   test('and whose address another has is no outage, however silent its older address is', async () => {
     await using scene = await lanScene();
@@ -90,7 +94,10 @@ describe('a host that moved', { skip: noLan(), concurrency: 2 }, () => {
     for (const fallback of ['local', 'wait']) {
       const refused = await execOn(scene, '--fallback', fallback, 'true');
       assert.equal(refused.code, 125, refused.stderr);
-      assert.match(refused.stderr, /^rmtx: error: the machine at 10\.77\.0\.2:33221 is not the paired/);
+      assert.match(
+        refused.stderr,
+        /^rmtx: error: the machine at 10\.77\.0\.2:33221 is not the paired/,
+      );
     }
   });
 
