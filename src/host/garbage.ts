@@ -1,4 +1,4 @@
-import { createReadStream, readdirSync, rmSync, statSync } from 'node:fs';
+import { createReadStream, readdirSync, rmSync, statSync, statfsSync } from 'node:fs';
 import path from 'node:path';
 import { isRmtxError, systemErrorCode } from '../errors.js';
 import { BlobStore } from '../store/blob-store.js';
@@ -16,6 +16,11 @@ export interface CollectedBlobs {
 
 /** Blobs that no run needs stay this long, for a branch that is switched back to. */
 const KEEP_UNREFERENCED_MS = 24 * 3600 * 1000;
+/** A disk with less than this free, and less than this share of it, has no room for what nobody needs. */
+const LOW_FREE_BYTES = 20 * 1024 ** 3;
+const LOW_FREE_SHARE = 0.1;
+/** Even then: what has just been put is about to be used. */
+const KEEP_AT_LEAST_MS = 60 * 1000;
 
 /**
  * Removes a client's blobs that no run of it is using. An untouched workspace file needs no blob, so
@@ -25,7 +30,12 @@ const KEEP_UNREFERENCED_MS = 24 * 3600 * 1000;
 export async function collectBlobs(
   services: HostServices,
   clientId: string,
-  options: { readonly isDryRun: boolean; readonly olderThanMs: number },
+  options: {
+    readonly isDryRun: boolean;
+    readonly olderThanMs: number;
+    /** Of transfers that were cut, which go on where they were; as for the others if not given. */
+    readonly partialsOlderThanMs?: number;
+  },
 ): Promise<CollectedBlobs> {
   const { paths } = services;
   const needed = await neededByWaitingRuns(services, clientId);
@@ -35,15 +45,15 @@ export async function collectBlobs(
   const deleted: CollectedBlobs['deleted'][number][] = [];
   let bytes = 0;
   // No pause from the look at the runs to here: a run that begins later looks for its blobs later.
-  for (const garbage of garbageOf(store, Date.now() - options.olderThanMs)) {
+  const { olderThanMs, partialsOlderThanMs = olderThanMs } = options;
+  for (const garbage of garbageOf(store, { olderThanMs, partialsOlderThanMs })) {
     if (needed.has(garbage.name)) continue;
     if (!options.isDryRun) garbage.remove();
     deleted.push({ kind: garbage.kind, name: garbage.name, path: directory });
     bytes += garbage.bytes;
   }
   // What crashes and bad disks left; nobody asks for it by name.
-  if (!options.isDryRun)
-    await store.collect({ isReferenced: () => true, olderThanMs: options.olderThanMs });
+  if (!options.isDryRun) await store.collect({ isReferenced: () => true, olderThanMs });
   return { deleted, bytes, isInUse: false };
 }
 
@@ -80,6 +90,21 @@ async function addBlobsOf({ changeSetFile }: Run, needed: Set<string>): Promise<
   }
 }
 
+/** After a run: a large file that changes every time leaves its older versions, which a day of would fill any disk. */
+export async function makeRoom(services: HostServices, clientId: string): Promise<void> {
+  try {
+    const { bavail, blocks, bsize } = statfsSync(services.paths.blobs);
+    if (bavail * bsize >= Math.min(LOW_FREE_BYTES, blocks * bsize * LOW_FREE_SHARE)) return;
+    await collectBlobs(services, clientId, {
+      isDryRun: false,
+      olderThanMs: KEEP_AT_LEAST_MS,
+      partialsOlderThanMs: KEEP_UNREFERENCED_MS,
+    });
+  } catch (error) {
+    services.log(`no room is made on a disk that is nearly full: ${String(error)}`);
+  }
+}
+
 /** The regular sweep: what has been unused for a day goes by itself. */
 export async function collectOldBlobs(services: HostServices): Promise<void> {
   try {
@@ -101,14 +126,19 @@ interface Garbage {
   readonly remove: () => void;
 }
 
-function* garbageOf(store: BlobStore, newestMs: number): Generator<Garbage> {
+function* garbageOf(
+  store: BlobStore,
+  age: { readonly olderThanMs: number; readonly partialsOlderThanMs: number },
+): Generator<Garbage> {
+  const now = Date.now();
   for (const { digest, size, mtimeMs } of store.list())
-    if (mtimeMs <= newestMs)
+    if (mtimeMs <= now - age.olderThanMs)
       yield { kind: 'blob', name: digest, bytes: size, remove: () => store.remove(digest) };
   for (const name of store.partials.names()) {
     const file = path.join(store.partials.directory, name);
     const stats = statSync(file, { throwIfNoEntry: false });
-    if (stats === undefined || stats.mtimeMs > newestMs || isHeld(name)) continue;
+    if (stats === undefined || stats.mtimeMs > now - age.partialsOlderThanMs || isHeld(name))
+      continue;
     yield { kind: 'partial', name, bytes: stats.size, remove: () => rmSync(file, { force: true }) };
   }
 }

@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { killProcessesOfRun } from '../runtime/process-tree.js';
 import { RmtxError } from '../errors.js';
 import { removeTree } from '../util/remove-tree.js';
+import { makeRoom } from './garbage.js';
 import { hostStopping } from './run-errors.js';
 import { KEEP_RUN_MS, expiredRuns, newestFirst } from './run-keeping.js';
 import { RunLife } from './run-life.js';
@@ -68,7 +69,7 @@ export class Runs {
     services.stayAwake.hold(life.settled);
     run.visitors.arrive(visitor);
     this.#runs.set(run.id, run);
-    void life.settled.then(() => this.#hasSettled(run));
+    void life.settled.then(() => this.#hasSettled(run, services));
     return run;
   }
 
@@ -163,9 +164,10 @@ export class Runs {
   }
 
   /** Nobody can come back to a run that never began. */
-  #hasSettled(run: Run): void {
+  #hasSettled(run: Run, services: HostServices): void {
+    const { clientId } = run.record;
     if (run.state === 'preparing') this.#runs.delete(run.id);
-    else void this.#tidyOf(run.record.clientId);
+    void this.#tidyOf(clientId).then(() => makeRoom(services, clientId));
   }
 
   async #tidyOf(clientId: string): Promise<void> {

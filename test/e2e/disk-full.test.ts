@@ -1,8 +1,17 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { cpSync, lstatSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import {
+  cpSync,
+  lstatSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { systemErrorCode } from '../../src/errors.js';
 import { Rig } from '../support/rig.js';
 import type { RigProject } from '../support/rig.js';
 import { SmallDisk, noSmallDisks } from '../support/small-disk.js';
@@ -42,6 +51,17 @@ async function works(project: RigProject): Promise<void> {
   assert.deepEqual([result.code, result.text, result.stderr], [0, 'content', '']);
   assert.equal(readFileSync(project.path('made.txt'), 'utf8'), 'made\n');
   assert.equal(readFileSync(project.path('old.txt'), 'utf8'), 'changed\n');
+}
+
+/** Dates all in a directory, from which the host may just be removing something, two minutes back. */
+function makeOlder(directory: string): void {
+  for (const name of readdirSync(directory, { recursive: true }).map(String)) {
+    try {
+      utimesSync(path.join(directory, name), new Date(), new Date(Date.now() - 120_000));
+    } catch (error) {
+      if (systemErrorCode(error) !== 'ENOENT') throw error;
+    }
+  }
 }
 
 const FILES = { file: 'content', 'old.txt': 'old' };
@@ -118,6 +138,21 @@ describe('a full disk of the host', { skip }, () => {
     assert.equal((await project.host.stop()).code, 0);
     client.host = await rig.host({ stateDirectory: project.host.stateDirectory });
     assert.equal((await client.listed(visit.id))?.reason, lost.reason);
+  });
+
+  test('does not come of a file that changes every time: older versions make room', async () => {
+    await using rig = new Rig();
+    using disk = new SmallDisk(rig.newDirectory('disk'), 8);
+    const project = await onSmallHost(rig, disk);
+    writeFileSync(path.join(disk.directory, 'other'), Buffer.alloc(5 * MEGABYTE));
+    const blobs = path.join(project.host.stateDirectory, 'blobs');
+    for (let edit = 0; edit < 20; edit++) {
+      project.write({ file: randomBytes(MEGABYTE / 5) });
+      const result = await project.sh('true');
+      assert.deepEqual([result.code, result.stderr], [0, ''], `edit ${edit}`);
+      // What is a minute old may go.
+      makeOlder(blobs);
+    }
   });
 
   test('from the first moment on; what frees it can be done', async () => {
