@@ -6,11 +6,13 @@ import {
   readFileSync,
   readdirSync,
   rmSync,
+  rmdirSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { Gate } from '../support/gate.js';
 import { Rig } from '../support/rig.js';
 import type { RigClient, RigHost, RigProject } from '../support/rig.js';
 
@@ -256,6 +258,26 @@ function openToOthers(root: string, isExcepted: (file: string) => boolean): stri
     .filter((file) => !isExcepted(file))
     .filter((file) => (lstatSync(file).mode & 0o077) !== 0);
 }
+
+test('a host goes on where the directory is removed that it was started in', async () => {
+  await using rig = new Rig();
+  const place = rig.newDirectory('place');
+  const host = await rig.host({
+    wrap: ['sh', '-c', 'cd "$0" && exec "$@"', place],
+    stateDirectory: rig.newDirectory('state'),
+  });
+  const first = rig.pairedClient(host).project({}, { host });
+  const second = first.client.project({}, { host });
+  rmdirSync(place);
+  await using gate = await Gate.in(rig.directory);
+  const running = first.client.start(['exec', '--', 'sh', '-c', gate.command], { cwd: first.root });
+  await gate.arrived(running);
+  // Two at once need more threads than the host has started ahead.
+  const { code, text, stderr } = await second.exec(['echo', 'too']);
+  assert.deepEqual([code, text], [0, 'too\n'], stderr);
+  gate.open();
+  assert.equal((await running.ended).code, 0);
+});
 
 test('everything that either side keeps is for its owner alone, whatever the umask', async () => {
   await using rig = new Rig();

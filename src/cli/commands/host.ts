@@ -1,4 +1,5 @@
 import os from 'node:os';
+import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { DEFAULT_DISCOVERY } from '../../config/resolved-config.js';
 import { startHost } from '../../host/server.js';
@@ -27,9 +28,12 @@ export async function run({ flags }: Invocation): Promise<number> {
   // Before the start, so that a signal in its midst is not lost.
   const stopAsked = watchSignals();
   const service = serviceOf(flags, DEFAULT_DISCOVERY.service);
+  const stateDirectory = path.resolve(stateDirectoryOf(flags));
+  // Node starts no thread in a directory that is gone, and where it was started may well be removed one day.
+  process.chdir('/');
   const host = await startHost({
     listen: flags.text('listen') ?? DEFAULT_LISTEN,
-    stateDirectory: stateDirectoryOf(flags),
+    stateDirectory,
     name: flags.text('name') ?? os.hostname(),
     service: flags.has('no-discovery') ? undefined : service,
     keepsAwake: !flags.has('no-keep-awake'),
