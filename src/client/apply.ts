@@ -24,6 +24,7 @@ import type { Operation } from './apply/operations.js';
 import { prunePartials } from './apply/partial-files.js';
 import { planChanges } from './apply/plan.js';
 import type { HeldDeletions, Plan } from './apply/plan.js';
+import { loadPulled, sincePulled } from './apply/pulled-files.js';
 import { StageAreas } from './apply/stage-areas.js';
 import { stageContent } from './apply/stage.js';
 import type { FetchBlobs } from './apply/stage.js';
@@ -72,7 +73,12 @@ export async function applyChangeSet(options: ApplyOptions): Promise<ApplyReport
   const { root, table, rules, allowMassDelete } = options;
   const syncBackBase = loadSyncBackBase(options.stateDirectory);
   const checked = await checkChanges(options.changes, { table, rules, syncBackBase });
-  const plan = await planChanges(checked.accepted, { root, table, rules, allowMassDelete });
+  const pulled = loadPulled(options.stateDirectory);
+  const accepted =
+    pulled.length === 0
+      ? checked.accepted
+      : checked.accepted.map((change) => sincePulled(change, { pulled, root }));
+  const plan = await planChanges(accepted, { root, table, rules, allowMassDelete });
   const problems = [...checked.problems, ...plan.problems, ...heldProblem(plan)];
   if (plan.operations.length === 0) return report(options, plan, { problems, outcome: undefined });
   const outcome = await runTransaction(options, plan.operations);

@@ -1,6 +1,7 @@
 /**
  * Files out of a workspace on the host, while its run goes on or after it, ignored ones too. They are written as
- * a sync-back writes: what somebody edited here stays, with the host's version beside it.
+ * a sync-back writes: what somebody edited here stays, with the host's version beside it. What was pulled and
+ * not edited since is replaced, by a later pull and by the run's sync-back.
  */
 import { contextKey } from '../config/context-key.js';
 import type { ResolvedConfig } from '../config/resolved-config.js';
@@ -12,6 +13,7 @@ import { NO_RULES } from '../sync/rule-sources.js';
 import { SyncRules } from '../sync/rules.js';
 import { AnchoredRoot } from '../util/safe-path.js';
 import { applyChangeSet, describeConflict } from './apply.js';
+import { rememberPulled } from './apply/pulled-files.js';
 import { connectForRun } from './connect.js';
 import type { ClientHome } from './home.js';
 import { chooseHostOfRun } from './host-choice.js';
@@ -86,6 +88,8 @@ export async function pullFiles(options: PullOptions): Promise<PullReport> {
         return fetchBlobs(host, requests, { wanted, sink, onPiece });
       },
     });
+    const written = { paths: applied.changed, changes, table: applied.table };
+    rememberPulled(state.directory, root, written);
     return {
       changed: applied.changed,
       conflicts: applied.conflicts.map((conflict) => ({

@@ -50,6 +50,42 @@ test('files come out of the workspace while the run goes on, ignored ones and wh
   assert.equal((await running.ended).code, 0);
 });
 
+test('what was pulled is replaced by the next pull and by the sync-back; an edit of it is not', async () => {
+  const project = paired.project(
+    { 'sent.txt': '0\n', 'edited.txt': '0\n' },
+    { keep_on_host: ['*.log'] },
+  );
+  const names = ['edited.txt', 'new.txt', 'sent.txt', 'x.log'];
+  const pull = (): ReturnType<typeof project.client.rmtx> =>
+    project.client.rmtx(['pull', ...names], { cwd: project.root });
+  const texts = (): string[] => names.map((name) => readFileSync(project.path(name), 'utf8'));
+  await using gate = await Gate.in(paired.rig.directory);
+  const grow = `for name in ${names.join(' ')}; do echo more >> $name; done`;
+  const script = `${grow}; ${gate.command}; ${grow}; ${gate.command}; ${grow}`;
+  const running = project.client.start(['exec', '--', 'sh', '-c', script], { cwd: project.root });
+  const [one, two, three] = [1, 2, 3].map((times) => 'more\n'.repeat(times));
+  await gate.arrived(running);
+  assert.equal((await pull()).code, 0);
+  assert.deepEqual(texts(), [`0\n${one}`, one, `0\n${one}`, one]);
+  gate.open();
+  await gate.arrived(running);
+  const again = await pull();
+  assert.equal(again.code, 0, again.stderr);
+  assert.deepEqual(texts(), [`0\n${two}`, two, `0\n${two}`, two]);
+  project.write({ 'edited.txt': 'mine' });
+  gate.open();
+  const { code, stderr } = await running.ended;
+  assert.equal(code, 122, stderr);
+  assert.deepEqual(stderr.match(/^rmtx: conflict: \S+/gm), ['rmtx: conflict: edited.txt:']);
+  assert.deepEqual(texts(), ['mine', three, `0\n${three}`, two]);
+
+  // What stays on the host is in no manifest, whichever run wrote it.
+  await project.sh('echo next > x.log');
+  const later = await project.client.rmtx(['pull', 'x.log'], { cwd: project.root });
+  assert.deepEqual([later.code, later.text], [0, 'x.log\n'], later.stderr);
+  assert.equal(readFileSync(project.path('x.log'), 'utf8'), 'next\n');
+});
+
 test('what is pulled is never written over an edit, nor outside the project, nor into .git', async () => {
   const project = paired.project(
     { 'a.txt': 'one', 'in/b.txt': 'b' },
