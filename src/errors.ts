@@ -62,6 +62,7 @@ const families = {
   ERR_RMTX_STATE_UNSAFE: 'state',
   ERR_RMTX_DISK_FULL: 'state',
   ERR_RMTX_APPLY_FAILED: 'state',
+  ERR_RMTX_OUTPUT_FAILED: 'state',
   ERR_RMTX_CONTEXT_NOT_FOUND: 'state',
   ERR_RMTX_CONTEXT_BUSY: 'state',
   ERR_RMTX_RUN_NOT_FOUND: 'state',

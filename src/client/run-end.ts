@@ -131,6 +131,10 @@ export function withWayBack(
       : `the host keeps the run; ${way} comes back to it`;
     return new RmtxError(error.code, error.message, { cause: error.cause, hint });
   }
+  if (error.code === 'ERR_RMTX_OUTPUT_FAILED') {
+    const hint = `the host keeps the run and its output; ${way} goes on with it elsewhere`;
+    return new RmtxError(error.code, error.message, { cause: error.cause, hint });
+  }
   const isKept = run.phase === 'over' && (error.family === 'state' || error.family === 'content');
   if (!isKept) return error;
   const first = error.hint === undefined ? '' : `${error.hint}; `;

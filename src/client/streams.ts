@@ -3,6 +3,7 @@
  * handed over once, however often the connection breaks.
  */
 import type { Writable } from 'node:stream';
+import { RmtxError, systemErrorCode } from '../errors.js';
 import { CHANNEL } from '../protocol/messages.js';
 import { drained } from '../util/drained.js';
 import { orAborted } from '../util/or-aborted.js';
@@ -100,6 +101,8 @@ class OutputFlow {
   handedOver: number;
   /** Whoever read our stream has gone. */
   readonly #closed = new AbortController();
+  /** What we write to takes nothing any more, though nobody closed it: a full disk, a file size limit. */
+  #failure: RmtxError | undefined;
   /** Resolves when more may be taken; kept from one connection to the next. */
   #room: Promise<void> | undefined;
 
@@ -109,7 +112,13 @@ class OutputFlow {
     this.handedOver = options.offset;
     const { target } = options;
     // It stays: a late EPIPE of a stream that nobody listens to would end the process.
-    if (typeof target !== 'function') target.on('error', () => this.#closed.abort());
+    if (typeof target === 'function') return;
+    // Our own stdout and stderr have a listener that ends the process, and knows no way back to the run.
+    target.removeAllListeners('error');
+    target.on('error', (error) => {
+      if (isReaderGone(error)) this.#closed.abort();
+      else this.#failure ??= this.#explain(error);
+    });
   }
 
   skipTo(offset: number): number {
@@ -120,7 +129,8 @@ class OutputFlow {
 
   /**
    * Takes everything that comes, never faster than it can be handed over. A reader of ours that has gone
-   * makes the command see a closed pipe.
+   * makes the command see a closed pipe. Rejects with OUTPUT_FAILED where it cannot be written: the command
+   * goes on then, and its output waits.
    */
   async receive(host: HostConnection): Promise<void> {
     const channel = host.connection.openReceive(CHANNEL[this.#options.name]);
@@ -143,6 +153,7 @@ class OutputFlow {
 
   async flushed(): Promise<void> {
     const { target } = this.#options;
+    this.#throwFailure();
     if (typeof target === 'function' || target.destroyed || this.#closed.signal.aborted) return;
     // Even an empty write fails at /dev/full, and a command that says nothing must not.
     if (this.handedOver === this.offset) return;
@@ -150,10 +161,13 @@ class OutputFlow {
       target.write('', () => resolve());
       target.once('close', resolve);
     });
+    // It became known while we waited.
+    this.#throwFailure();
   }
 
   #take(piece: Buffer): void {
     const { target, onHandedOver } = this.#options;
+    this.#throwFailure();
     const at = this.offset;
     this.offset += piece.length;
     const isOver = this.offset;
@@ -167,10 +181,26 @@ class OutputFlow {
       this.#room = taken ?? undefined;
       return;
     }
-    const hasRoom = target.write(piece, (error) => {
-      if (!error) done();
-    });
+    let hasRoom: boolean;
+    try {
+      hasRoom = target.write(piece, (error) => {
+        if (!error) done();
+      });
+    } catch (error) {
+      // Some versions of Node write to a file at once, and throw what fails.
+      throw this.#explain(error);
+    }
     if (!hasRoom) this.#room = drained(target);
+  }
+
+  #explain(error: unknown): RmtxError {
+    const reason = error instanceof Error ? error.message : String(error);
+    const message = `the command's ${this.#options.name} cannot be written: ${reason}`;
+    return new RmtxError('ERR_RMTX_OUTPUT_FAILED', message, { cause: error });
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** Rejects where the connection breaks before there is room. */
@@ -183,6 +213,11 @@ class OutputFlow {
     if (hasRoom !== true) await host.inbox.ended;
     this.#room = undefined;
   }
+}
+
+/** EIO: of a terminal that is gone. */
+function isReaderGone(error: unknown): boolean {
+  return ['EPIPE', 'EIO', 'ECONNRESET'].includes(systemErrorCode(error) ?? '');
 }
 
 function eventsOf(stream: OutputName, sinks: RunSinks): Take {

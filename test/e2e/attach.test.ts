@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { Gate } from '../support/gate.js';
@@ -39,6 +39,28 @@ function ticketsOf({ client }: RigProject): string[] {
 }
 
 describe('attach', () => {
+  test(
+    'after the output could not be written: the error names it, and nothing of the run is lost',
+    { skip: existsSync('/dev/full') ? false : 'needs /dev/full' },
+    async () => {
+      const project = paired.project({});
+      const full = openSync('/dev/full', 'w');
+      const command = 'echo one; echo two; echo x > made; exit 5';
+      const running = project.client.start(['exec', '--', 'sh', '-c', command], {
+        cwd: project.root,
+        stdio: ['ignore', full, 'pipe'],
+      });
+      closeSync(full);
+      const { code, stderr } = await running.ended;
+      assert.equal(code, 125, stderr);
+      assert.match(stderr, /^rmtx: error: the command's stdout cannot be written: ENOSPC/);
+      const [, runId = ''] = /rmtx attach (r\w+)/.exec(stderr) ?? [];
+      const result = await rmtx(project, 'attach', runId);
+      assert.deepEqual([result.code, result.text], [5, 'one\ntwo\n'], result.stderr);
+      assert.ok(project.has('made'));
+    },
+  );
+
   test('after the client was killed: output from where it was left, changes, exit code', async () => {
     const project = paired.project({ a: 'a\n', b: 'b\n' });
     await using gate = await Gate.in(paired.rig.directory);
@@ -99,7 +121,7 @@ describe('attach', () => {
   });
 
   test('takes the run over from an exec that is still there', async () => {
-    const project = paired.project();
+    const project = paired.project({});
     await using gate = await Gate.in(paired.rig.directory);
     const running = start(project, `echo one; ${gate.command}; echo two; echo x > made`);
     await gate.arrived(running);
@@ -117,7 +139,7 @@ describe('attach', () => {
   });
 
   test('its stdin is at its end, and Ctrl-C asks the command to end', async () => {
-    const project = paired.project();
+    const project = paired.project({});
     const script = "cat; trap 'exit 9' INT; echo ready; while :; do sleep 0.1; done";
     const runId = await detach(project, script);
     const attached = project.client.start(['attach', runId], { cwd: project.root });
@@ -129,7 +151,7 @@ describe('attach', () => {
   });
 
   test('--no-sync-back leaves the changes there for another time', async () => {
-    const project = paired.project();
+    const project = paired.project({});
     const runId = await detach(project, 'echo out; echo x > made');
     const left = await rmtx(project, 'attach', runId, '--no-sync-back');
     assert.deepEqual([left.code, left.text], [0, 'out\n'], left.stderr);
@@ -141,7 +163,7 @@ describe('attach', () => {
   });
 
   test('without what the run was started from: output and exit code, and the changes wait', async () => {
-    const project = paired.project();
+    const project = paired.project({});
     const runId = await detach(project, 'echo out; echo x > made');
     for (const name of readdirSync(path.join(project.client.home, '.rmtx', 'projects')))
       rmSync(path.join(project.client.home, '.rmtx', 'projects', name, 'runs'), {
@@ -158,7 +180,7 @@ describe('attach', () => {
   });
 
   test('to a run that the host does not know: 125 and why', async () => {
-    const project = paired.project();
+    const project = paired.project({});
     const result = await rmtx(project, 'attach', 'r0000000000000000');
     assert.equal(result.code, 125);
     assert.match(result.stderr, /^rmtx: error: the host has no run r0{16} of this client$/m);
@@ -168,7 +190,7 @@ describe('attach', () => {
   });
 
   test('as JSON: what exec would have said, and first what the run is', async () => {
-    const project = paired.project();
+    const project = paired.project({});
     const runId = await detach(project, 'echo out; exit 4');
     const result = await rmtx(project, 'attach', runId, '--json');
     assert.equal(result.code, 4, result.stderr);
@@ -191,7 +213,7 @@ describe('attach', () => {
 
 describe('exec', () => {
   test('says on a terminal or with -v which runs of the project wait', async () => {
-    const project = paired.project();
+    const project = paired.project({});
     const runId = await detach(project, 'echo x > made');
     await untilState(project, runId, 'waiting');
     const quiet = await project.sh('true');
@@ -207,7 +229,7 @@ describe('exec', () => {
   });
 
   test('leaves nothing behind that would have to be come back to', async () => {
-    const project = paired.project();
+    const project = paired.project({});
     for (const script of ['true', 'exit 3', 'echo x > made', 'kill -9 $$'])
       await project.sh(script);
     assert.deepEqual(ticketsOf(project), []);
@@ -217,7 +239,7 @@ describe('exec', () => {
   });
 
   test('a command that cannot be started is not left but reported', async () => {
-    const project = paired.project();
+    const project = paired.project({});
     const result = await project.exec(['no-such-command'], { flags: ['--detach'] });
     assert.deepEqual([result.code, result.text], [127, ''], result.stderr);
     assert.match(result.stderr, /^rmtx: error: command not found on the host: no-such-command/m);
