@@ -3,12 +3,13 @@
  * is, and what comes from there is shown as it is. Whatever happens, the terminal is given back as it was.
  */
 import { spawnSync } from 'node:child_process';
-import { write } from 'node:fs';
+import { write, writeSync } from 'node:fs';
 import { Readable, Writable } from 'node:stream';
 import { isatty } from 'node:tty';
 import { RmtxError, systemErrorCode } from '../errors.js';
 import type { TerminalSize } from '../protocol/messages.js';
 import { EscapeKeys } from './escape-keys.js';
+import { ScreenModes } from './screen-modes.js';
 
 /** Where a terminal does not know its size. */
 const USUAL_SIZE: TerminalSize = { columns: 80, rows: 24 };
@@ -54,6 +55,8 @@ export class LocalTerminal {
   /** Waits for a terminal that has stopped, without keeping anything else from going on. */
   readonly output: Writable;
   readonly #keys = new EscapeKeys();
+  readonly #modes = new ScreenModes();
+  #isGivenBack = false;
   readonly #handlers: { current: TerminalHandlers | undefined } = { current: undefined };
   readonly #onData = (bytes: Buffer): void => this.#type(bytes);
   readonly #onEnd = (): void => void this.input.push(null);
@@ -62,7 +65,14 @@ export class LocalTerminal {
   readonly #onExit = (): void => this.giveBack();
 
   private constructor() {
-    this.output = new Writable({ write: (bytes: Buffer, _, done) => writeAll(bytes, done) });
+    this.output = new Writable({
+      write: (bytes: Buffer, _, done) => {
+        // Of a run that was left: nobody waits for it, and it must not count as shown.
+        if (this.#isGivenBack) return;
+        this.#modes.see(bytes);
+        writeAll(bytes, done);
+      },
+    });
     this.input = new Readable({
       highWaterMark: MAX_TYPED_AHEAD_BYTES,
       read: () => {
@@ -128,7 +138,19 @@ export class LocalTerminal {
     process.stdin.off('data', this.#onData);
     process.stdin.off('end', this.#onEnd);
     process.stdin.pause();
+    this.#isGivenBack = true;
+    this.#undoModes();
     leaveRawMode();
+  }
+
+  /** At once: the process may be ending. */
+  #undoModes(): void {
+    try {
+      const undo = this.#modes.undo();
+      if (undo !== '') writeSync(STDOUT, undo);
+    } catch {
+      // The terminal is gone, or takes nothing.
+    }
   }
 
   #type(read: Buffer): void {

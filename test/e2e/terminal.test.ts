@@ -70,14 +70,18 @@ test('leaves the terminal as it was, however the run ends', async () => {
   await using window = await Window.open(project);
   const modes = async (): Promise<string> => {
     await window.enter('stty -a; echo over');
-    return window.shows(/over\nready>$/);
+    const kernel = await window.shows(/over\nready>$/);
+    const flags = 'alternate_on mouse_any_flag cursor_flag keypad_flag keypad_cursor_flag';
+    const format = flags.replace(/\w+/g, '$&=#{$&}');
+    return `${kernel}\n${await window.tmux('display-message', '-p', format)}`;
   };
   await window.enter('stty -echoctl erase ^H; echo over');
   await window.shows(/over/);
   const before = await modes();
-  const up = "sh -c 'stty raw -echo; echo up; exec sleep 99'";
+  const raw = 'stty raw -echo; printf "\\033[?1049h\\033[?1;1000h\\033[?25l\\033=up\\n"';
+  const up = `sh -c '${raw}; exec sleep 99'`;
 
-  await window.enter("rmtx exec --tty -- sh -c 'stty raw -echo; echo up; exit 3'; echo code=$?");
+  await window.enter(`rmtx exec --tty -- sh -c '${raw}; exit 3'; echo code=$?`);
   await window.shows(/code=3\nready>$/);
   assert.equal(await modes(), before);
 
