@@ -15,8 +15,8 @@ const ESCAPE = 0x1b;
 /** Longer ones switch nothing that is known here. */
 const MAX_SEQUENCE_BYTES = 64;
 
-const SEQUENCES = /\x1b(?:([=>c])|\[([?<>!]?)([0-9;]{0,40})([@-~]))/g; // eslint-disable-line no-control-regex
-const CUT_SEQUENCE = /^\x1b(?:\[[?<>!]?[0-9;]*)?$/; // eslint-disable-line no-control-regex
+const SEQUENCES = /\x1b(?:([=>c])|\[([?<>!]?)([0-9;]{0,40})([@-~]))/g;
+const CUT_SEQUENCE = /^\x1b(?:\[[?<>!]?[0-9;]*)?$/;
 
 export class ScreenModes {
   /** Private modes that are not as usual. */

@@ -215,9 +215,9 @@ class OutputFlow {
   }
 }
 
-/** EIO: of a terminal that is gone. */
+/** EIO: of a terminal that is gone; EOF: of a pipe on Windows. */
 function isReaderGone(error: unknown): boolean {
-  return ['EPIPE', 'EIO', 'ECONNRESET'].includes(systemErrorCode(error) ?? '');
+  return ['EPIPE', 'EIO', 'ECONNRESET', 'EOF'].includes(systemErrorCode(error) ?? '');
 }
 
 function eventsOf(stream: OutputName, sinks: RunSinks): Take {

@@ -115,12 +115,37 @@ describe('output', () => {
       sinks: sinksOf({ stdout, stderr: collector().stream }),
       offsets: NOWHERE,
     });
-    stdout.destroy(new Error('EPIPE'));
+    stdout.destroy(Object.assign(new Error('EPIPE'), { code: 'EPIPE' }));
     await new Promise((done) => setImmediate(done));
     const { here, there } = await meet(scene);
     const receiving = streams.receive(here);
     receiving.catch(() => undefined);
     await there.connection.openSend(CHANNEL.stdout).cancelled;
+  });
+
+  test('that cannot be written fails, and the host keeps what was not taken', async () => {
+    await using scene = await LinkScene.make();
+    const stdout = new Writable({
+      write: (_piece, _encoding, done) =>
+        done(Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC' })),
+    });
+    const handedOver: OutputOffsets[] = [];
+    const streams = new RunStreams({
+      sinks: sinksOf({ stdout, stderr: collector().stream }),
+      offsets: NOWHERE,
+      onHandedOver: (offsets) => handedOver.push(offsets),
+    });
+    const { here, there } = await meet(scene);
+    const receiving = streams.receive(here);
+    const [out, err] = [CHANNEL.stdout, CHANNEL.stderr].map((id) => there.connection.openSend(id));
+    await out?.write(Buffer.from('lost'));
+    out?.end();
+    err?.end();
+    await assert.rejects(
+      receiving.then(() => streams.flushed()),
+      { code: 'ERR_RMTX_OUTPUT_FAILED', message: /stdout cannot be written: ENOSPC/ },
+    );
+    assert.deepEqual(handedOver, []);
   });
 
   test('that the host has dropped is left out and counted', () => {
