@@ -1,7 +1,6 @@
 /** What the client remembers between two runs of one project. */
 import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { isRmtxError } from '../errors.js';
 import { EntryTable } from '../sync/entry-table.js';
 import { loadEntryTable, saveEntryTable } from '../sync/entry-table-file.js';
 import type { ManifestId } from '../sync/entry.js';
@@ -50,7 +49,7 @@ export class ProjectState {
     if (this.lastScan?.table.manifestId === id) return this.lastScan.table;
     if (EntryTable.empty.manifestId === id) return EntryTable.empty;
     return [this.#baseFile(key), this.#formerBaseFile(key)]
-      .map((file) => unlessCorrupt(() => loadEntryTable(file)))
+      .map((file) => loadEntryTable(file))
       .find((kept) => kept?.manifestId === id);
   }
 
@@ -101,15 +100,5 @@ export class ProjectState {
 
   #baseFile({ fingerprint, slot }: BaseKey): string {
     return path.join(this.directory, `base-${fingerprint.slice(-16)}-${slot}`);
-  }
-}
-
-/** A damaged cache is as good as none: the next run is slower and nothing else. */
-function unlessCorrupt<T>(load: () => T): T | undefined {
-  try {
-    return load();
-  } catch (error) {
-    if (isRmtxError(error) && error.code === 'ERR_RMTX_STATE_CORRUPT') return undefined;
-    throw error;
   }
 }

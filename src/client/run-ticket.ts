@@ -127,12 +127,7 @@ export class RunTicket implements Disposable {
 
   /** The manifest that the run started from; undefined where the file is gone or damaged. */
   loadTable(): EntryTable | undefined {
-    try {
-      return loadEntryTable(path.join(this.#directory, TABLE_FILE));
-    } catch (error) {
-      if (isRmtxError(error)) return undefined;
-      throw error;
-    }
+    return loadEntryTable(path.join(this.#directory, TABLE_FILE));
   }
 
   /** Remembers how far the output has got; on disk within 20 ms. */

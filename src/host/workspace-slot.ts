@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { randomBytes } from 'node:crypto';
-import { isRmtxError, systemErrorCode } from '../errors.js';
+import { systemErrorCode } from '../errors.js';
 import { loadEntryTable, saveEntryTable } from '../sync/entry-table-file.js';
 import type { EntryTable } from '../sync/entry-table.js';
 import { PRIVATE_FILE_MODE, ensurePrivateDirectory } from '../util/atomic-file.js';
@@ -62,12 +62,7 @@ export class WorkspaceSlot {
 
   /** Undefined where there is none. A damaged one counts as none: all that is lost is time. */
   loadIndex(): EntryTable | undefined {
-    try {
-      this.#saved = loadEntryTable(path.join(this.#directory, INDEX));
-    } catch (error) {
-      if (!isRmtxError(error) || error.code !== 'ERR_RMTX_STATE_CORRUPT') throw error;
-      this.#saved = undefined;
-    }
+    this.#saved = loadEntryTable(path.join(this.#directory, INDEX));
     return this.#saved;
   }
 

@@ -11,7 +11,6 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { RmtxError, isRmtxError } from '../errors.js';
 import { readFileIfExists } from '../util/atomic-file.js';
 import { writePartsAtomic } from '../util/atomic-parts.js';
-import { printable } from '../util/printable.js';
 import { assemble, bytesOf, columnTypes } from './entry-columns.js';
 import { EntryTable, manifestIdBytes, toManifestId } from './entry-table.js';
 import type { ManifestId } from './entry.js';
@@ -71,15 +70,18 @@ export function saveEntryTable(file: string, table: EntryTable): void {
   writePartsAtomic(file, encodeEntryTable(table));
 }
 
-/** Undefined where there is no such file; throws STATE_CORRUPT, naming it, where it is damaged. */
+/**
+ * Undefined where there is no such file, or a damaged one: every table on disk spares work, or says of what is there
+ * that it is ours, and without it the work is done and what is there is kept.
+ */
 export function loadEntryTable(file: string): EntryTable | undefined {
   const bytes = readFileIfExists(file);
   if (bytes === undefined) return undefined;
   try {
     return decodeEntryTable(bytes);
   } catch (error) {
-    if (!isRmtxError(error)) throw error;
-    throw corrupt(`${printable(file)}: ${error.message}`, error);
+    if (isRmtxError(error)) return undefined;
+    throw error;
   }
 }
 

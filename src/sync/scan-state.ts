@@ -41,7 +41,7 @@ const RULES_FILE = 'rules.json';
  * since all that is lost is time.
  */
 export function loadScanState(directory: string): ScanState | undefined {
-  const table = ignoreCorrupt(() => loadEntryTable(path.join(directory, INDEX_FILE)));
+  const table = loadEntryTable(path.join(directory, INDEX_FILE));
   if (table === undefined) return undefined;
   const bytes = readFileIfExists(path.join(directory, RULES_FILE));
   const rest = bytes === undefined ? undefined : ignoreCorrupt(() => parseRest(bytes, table));

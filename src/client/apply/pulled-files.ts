@@ -2,10 +2,9 @@
  * What `rmtx pull` last wrote here. A file that is untouched since is no edit of the user's, whatever the run
  * began with: a later pull and the sync-back may replace it.
  */
-import { rmSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import path from 'node:path';
-import { isRmtxError, systemErrorCode } from '../../errors.js';
+import { systemErrorCode } from '../../errors.js';
 import { EntryTableBuilder } from '../../sync/entry-table-builder.js';
 import { loadEntryTable, saveEntryTable } from '../../sync/entry-table-file.js';
 import { EntryTable } from '../../sync/entry-table.js';
@@ -20,13 +19,7 @@ import { hasEntryContent, look } from './observe.js';
 
 /** A damaged one counts as none: then what is there is the user's, and is kept. */
 export function loadPulled(stateDirectory: string): EntryTable {
-  try {
-    return loadEntryTable(fileIn(stateDirectory)) ?? EntryTable.empty;
-  } catch (error) {
-    if (!isRmtxError(error) || error.code !== 'ERR_RMTX_STATE_CORRUPT') throw error;
-    rmSync(fileIn(stateDirectory), { force: true });
-    return EntryTable.empty;
-  }
+  return loadEntryTable(fileIn(stateDirectory)) ?? EntryTable.empty;
 }
 
 /** The change as it is to be compared: from what a pull wrote, where that still lies there. */

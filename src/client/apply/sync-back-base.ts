@@ -2,9 +2,7 @@
  * What rmtx last wrote at paths that are ignored but named in `sync_back`. No manifest has them, so this
  * table in the project's state is what the next sync-back compares with there.
  */
-import { rmSync } from 'node:fs';
 import path from 'node:path';
-import { isRmtxError } from '../../errors.js';
 import { loadEntryTable, saveEntryTable } from '../../sync/entry-table-file.js';
 import { EntryTable } from '../../sync/entry-table.js';
 import { TableMerger } from '../../sync/table-changes.js';
@@ -14,13 +12,7 @@ import type { Operation } from './operations.js';
 
 /** A damaged one counts as none: then what is there is the user's, and is kept. */
 export function loadSyncBackBase(stateDirectory: string): EntryTable {
-  try {
-    return loadEntryTable(fileIn(stateDirectory)) ?? EntryTable.empty;
-  } catch (error) {
-    if (!isRmtxError(error) || error.code !== 'ERR_RMTX_STATE_CORRUPT') throw error;
-    rmSync(fileIn(stateDirectory), { force: true });
-    return EntryTable.empty;
-  }
+  return loadEntryTable(fileIn(stateDirectory)) ?? EntryTable.empty;
 }
 
 /** Records the operations that were carried out; doing it again changes nothing. */
